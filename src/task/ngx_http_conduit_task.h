@@ -1,0 +1,246 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#ifndef _NGX_HTTP_CONDUIT_TASK_H_INCLUDED_
+#define _NGX_HTTP_CONDUIT_TASK_H_INCLUDED_
+
+
+#include <ngx_http_conduit_module.h>
+#include <ngx_http_conduit_provider.h>
+#include <conduit_task.h>
+
+
+/* The engine: tasks are made, read and changed here and nowhere else. */
+
+
+#define NGX_HTTP_CONDUIT_LIMIT_KEY    1     /* conduit_task_limit per_key */
+#define NGX_HTTP_CONDUIT_LIMIT_TOTAL  2     /* conduit_task_limit total */
+#define NGX_HTTP_CONDUIT_QUEUE_FULL   3     /* limit queue= of the provider */
+#define NGX_HTTP_CONDUIT_ZONE_FULL    4
+#define NGX_HTTP_CONDUIT_REPLAY       5     /* Idempotency-Key: kept reply */
+#define NGX_HTTP_CONDUIT_MISMATCH     6     /* same key, another request */
+#define NGX_HTTP_CONDUIT_IN_PROGRESS  7     /* same request, not ended yet */
+#define NGX_HTTP_CONDUIT_FINAL        8     /* the state does not allow it */
+#define NGX_HTTP_CONDUIT_LEASE_LOST   9     /* somebody else goes on */
+
+
+/*
+ * A task as it is now.  The document is ready to send but for the place in
+ * the queue, see ngx_http_conduit_document_render().
+ */
+
+typedef struct {
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t                          sequence;
+    ngx_uint_t                        kind;
+    ngx_uint_t                        status;
+    ngx_uint_t                        error_code;
+    ngx_uint_t                        position;    /* 0: null */
+    size_t                            status_off;
+    size_t                            position_off;
+    size_t                            result_off;
+    size_t                            result_len;
+    ngx_str_t                         document;
+    ngx_str_t                         prompt;      /* JSON text, if asked */
+} ngx_http_conduit_view_t;
+
+
+/* what a task looks like to the key that made it */
+
+typedef struct {
+    ngx_http_conduit_key_node_t      *key;         /* NULL: any */
+    ngx_uint_t                        kind;        /* or KIND_ANY */
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+} ngx_http_conduit_name_t;
+
+
+typedef struct {
+    ngx_http_conduit_key_node_t      *key;
+    ngx_http_conduit_model_t         *model;
+    ngx_uint_t                        kind;
+    ngx_str_t                         prompt;      /* JSON text */
+    ngx_str_t                         request;     /* JSON object */
+    ngx_str_t                         metadata;    /* JSON object, or empty */
+    ngx_str_t                         webhook;     /* JSON object, or empty */
+    unsigned                          webhook_none:1;  /* no terminal event */
+    unsigned                          sync:1;      /* reply comes at the end */
+    ngx_msec_t                        timeout;     /* 0: the default */
+    ngx_uint_t                        limit;       /* of the key; 0: none */
+    ngx_str_t                         location;    /* of check_status_url */
+    u_char                           *digest;      /* Idempotency-Key, or */
+    u_char                           *fingerprint; /* NULL; 32 bytes each */
+    ngx_pool_t                       *pool;
+
+    /* results; also filled in for REPLAY */
+
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_str_t                         reply;
+    ngx_uint_t                        code;        /* HTTP status of reply */
+} ngx_http_conduit_create_t;
+
+
+typedef struct {
+    ngx_str_t                         url;         /* empty: none */
+    ngx_str_t                         b64;         /* empty: none */
+    ngx_str_t                         mime;        /* empty: unknown */
+    int64_t                           expires;     /* ms; 0: unknown */
+} ngx_http_conduit_result_t;
+
+
+/* a change, for the one door; zeroed members mean what they say */
+
+typedef struct {
+    ngx_http_conduit_name_t           name;
+    uint64_t                          lease;       /* 0: not of an owner */
+    unsigned                          quiet:1;     /* only what is below */
+    unsigned                          attempt:1;   /* counts as a try */
+    unsigned                          retry:1;     /* starts a new run */
+    unsigned                          requeue:1;   /* gives the slot back */
+    unsigned                          keep:1;      /* the owner goes on */
+
+    ngx_uint_t                        status;
+    ngx_int_t                         progress;    /* -1: as it is */
+    ngx_int_t                         eta;         /* seconds; -1: null */
+    ngx_str_t                         message;     /* empty: null */
+    ngx_str_t                         error;       /* empty: the code's */
+    ngx_uint_t                        error_code;
+    ngx_http_conduit_result_t        *results;
+    ngx_uint_t                        nresults;
+
+    ngx_uint_t                        step;        /* what is due next */
+    ngx_msec_t                        after;       /* and in how long */
+    ngx_str_t                        *run;         /* NULL: as it is */
+    ngx_http_conduit_model_t         *model;       /* fallback, or NULL */
+} ngx_http_conduit_change_t;
+
+
+/*
+ * A claimed step.  The pool belongs to whoever performs the step; the step
+ * ends with a change that carries the lease.
+ */
+
+typedef struct {
+    ngx_pool_t                       *pool;
+    ngx_http_conduit_main_conf_t     *cdmcf;
+    ngx_http_conduit_provider_t      *provider;
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t                          lease;
+    ngx_uint_t                        kind;
+    ngx_uint_t                        status;
+    ngx_uint_t                        step;
+    ngx_uint_t                        attempts;    /* made so far */
+    ngx_uint_t                        progress;
+    int64_t                           started;     /* ms; 0: not yet */
+    ngx_msec_t                        deadline;
+    ngx_str_t                         alias;
+    ngx_str_t                         upstream;    /* model's name there */
+    ngx_str_t                         prompt;      /* JSON text */
+    ngx_str_t                         request;     /* JSON object */
+    ngx_str_t                         run;         /* JSON object, or empty */
+} ngx_http_conduit_work_t;
+
+
+/* workers; NGX_AGAIN: nothing to claim */
+
+ngx_int_t ngx_http_conduit_task_init(ngx_cycle_t *cycle,
+    ngx_http_conduit_main_conf_t *cdmcf);
+void ngx_http_conduit_task_exit(ngx_http_conduit_main_conf_t *cdmcf);
+
+
+/*
+ * Makes a task and starts it if its provider has a free slot.
+ * Returns NGX_OK, NGX_ERROR or one of the codes above.
+ */
+ngx_int_t ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_create_t *create);
+
+/* keeps the reply of a synchronous create for its Idempotency-Key */
+void ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply);
+
+/* forgets an Idempotency-Key whose create has come to nothing */
+void ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest);
+
+/* NGX_OK, NGX_DECLINED (no such task of this key and kind) or NGX_ERROR */
+ngx_int_t ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_name_t *name, ngx_uint_t prompt, ngx_pool_t *pool,
+    ngx_http_conduit_view_t *view);
+
+/*
+ * The one door: checks the transition, raises the sequence, writes the
+ * document, commits, wakes whoever watches.  A change that shows nothing new
+ * only moves the step.  view, if not NULL, gets the task as it is afterwards.
+ * Returns NGX_OK, NGX_DECLINED (no such task), NGX_ERROR (no memory), FINAL
+ * or LEASE_LOST; the latter four change nothing.
+ */
+ngx_int_t ngx_http_conduit_task_advance(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_change_t *change, ngx_pool_t *pool,
+    ngx_http_conduit_view_t *view);
+
+
+/* a page of a key's tasks */
+
+typedef struct {
+    ngx_http_conduit_key_node_t      *key;
+    ngx_int_t                         status;      /* -1: any */
+    ngx_uint_t                        kind;
+    ngx_str_t                         model;       /* empty: any */
+    ngx_uint_t                        limit;
+    unsigned                          ascending:1;
+    unsigned                          after:1;
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_pool_t                       *pool;
+
+    ngx_http_conduit_view_t          *views;       /* of limit elements */
+    ngx_uint_t                        n;
+    unsigned                          more:1;
+} ngx_http_conduit_page_t;
+
+/* NGX_OK, NGX_DECLINED (after is no task of this key) or NGX_ERROR */
+ngx_int_t ngx_http_conduit_task_list(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_page_t *page);
+
+
+/* steps */
+
+void ngx_http_conduit_scheduler_wake(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_msec_t after);
+
+/* performs steps; each takes over work->pool */
+void ngx_http_conduit_run(ngx_http_conduit_work_t *work);
+void ngx_http_conduit_sandbox(ngx_http_conduit_work_t *work);
+
+/* a task performed in this process has ended otherwise: stop what runs */
+void ngx_http_conduit_run_stop(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id);
+
+
+/*
+ * Pull API.  claim takes the first waiting task of a provider of type worker
+ * whose model match() accepts by alias or upstream name; key becomes the
+ * holder.  NGX_OK, NGX_AGAIN (none) or NGX_ERROR.
+ */
+
+typedef ngx_uint_t (*ngx_http_conduit_match_pt)(void *data, ngx_str_t *model);
+
+ngx_int_t ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, ngx_http_conduit_match_pt match,
+    void *data, ngx_pool_t *pool, ngx_http_conduit_work_t *work);
+
+/*
+ * Checks that the key holds the lease (of that number, if not 0) of a task of
+ * a provider of type worker and returns the lease for a change.  NGX_OK,
+ * NGX_DECLINED (unknown), FINAL (with the status) or LEASE_LOST.
+ */
+
+ngx_int_t ngx_http_conduit_task_held(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, u_char *id, uint64_t *lease,
+    ngx_uint_t *status, ngx_uint_t *attempts,
+    ngx_http_conduit_provider_t **provider);
+
+
+#endif /* _NGX_HTTP_CONDUIT_TASK_H_INCLUDED_ */
