@@ -20,6 +20,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include <ngx_thread_pool.h>
 
 
 /* in a thread: no nginx calls except plain system calls, no log */
@@ -29,7 +30,7 @@ typedef void (*ngx_conduit_thread_exec_pt)(void *ctx);
 typedef void (*ngx_conduit_thread_done_pt)(void *ctx);
 
 
-/* while the configuration is read; NULL: no threads in this nginx, no memory */
+/* while the configuration is read; NULL: no memory */
 ngx_thread_pool_t *ngx_conduit_thread_pool(ngx_conf_t *cf);
 
 /* a zeroed context; NULL: no memory */
