@@ -36,7 +36,8 @@ MODULE := $(OUT)/$(NAME).so
 
 WARN = -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes \
        -Wno-unused-parameter -Werror
-CC_OPT = -O2 -g $(filter-out -Werror,$(WARN)) $(SAN)
+OPT = $(if $(SAN),-O1,-O2)
+CC_OPT = $(OPT) -g $(filter-out -Werror,$(WARN)) $(SAN)
 
 # a tree with nginx's own sources also gives the binary to load the module
 
@@ -119,12 +120,153 @@ ifeq ($(SAN),)
 else
 	@printf '%s\n' '#!/bin/sh' \
 	    'LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so)' \
-	    'ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:disable_coredump=0' \
+	    'ASAN_OPTIONS=detect_leaks=0:abort_on_error=1' \
 	    'UBSAN_OPTIONS=print_stacktrace=1' \
 	    'export LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS' \
 	    'exec $(NGINX) "$$@"' >$@
 endif
 	@chmod +x $@
+
+# nginx on conf.example, everything it writes under build/run
+
+RUN := $(BUILD)/run
+RUN_PORT ?= 8080
+
+.PHONY: run
+run: deps-build ## Build, start nginx on conf.example, print what to try
+	@$(MAKE) -s SANITIZE= build
+	@t/lib/run $(RUN) $(BUILD) $(RUN_PORT)
+
+# unit programs and replays of the fuzz corpora print TAP; both link src/proto
+# and nothing of nginx
+
+PROTO := $(wildcard src/proto/*.c)
+PROTO_OBJS := $(PROTO:src/proto/%.c=$(OUT)/proto/%.o)
+PROTO_DEPS := $(wildcard src/proto/*.h t/unit/*.h)
+PROTO_LIBS = -ljansson -lcrypto -lz -lm
+UNITS := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(wildcard t/unit/test_*.c))
+FUZZERS := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
+REPLAYS := $(FUZZERS:%=$(OUT)/fuzz/replay_%)
+UNIT_OPT = -std=gnu99 -O1 -g $(WARN) $(SAN) -I src/proto -I t/unit
+
+$(OUT)/proto/%.o: src/proto/%.c $(PROTO_DEPS) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_OPT) -c -o $@ $<
+
+$(OUT)/unit/%: t/unit/%.c $(PROTO_OBJS) $(PROTO_DEPS)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_OPT) -o $@ $< $(PROTO_OBJS) $(PROTO_LIBS)
+
+$(OUT)/fuzz/replay_%: t/fuzz/fuzz_%.c t/fuzz/replay.c $(PROTO_OBJS) \
+		$(PROTO_DEPS)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_OPT) -DCORPUS='"t/fuzz/corpus/$*"' -o $@ $< \
+	    t/fuzz/replay.c $(PROTO_OBJS) $(PROTO_LIBS)
+
+$(BUILD)/fuzz/%: t/fuzz/fuzz_%.c $(PROTO) $(PROTO_DEPS)
+	@mkdir -p $(@D)
+	clang -std=gnu99 -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -I src/proto -o $@ $< $(PROTO) $(PROTO_LIBS)
+
+# Test::Nginx is no package of Debian 12; what is installed comes first
+
+PERL5 := $(BUILD)/test-nginx
+TEST_NGINX = perl -MTest::Nginx::Socket -e1 2>/dev/null
+JOBS ?= 2
+TESTS ?= $(wildcard t/style.t t/docs.t) $(UNITS) $(REPLAYS) \
+    $(filter-out t/style.t t/docs.t,$(sort $(wildcard t/*.t))) \
+    $(sort $(wildcard t/harness/*.t))
+
+export CONDUIT_BUILD = $(OUT)
+export PERL5LIB := $(TOP)/t/lib:$(PERL5)/usr/share/perl5:$(PERL5LIB)
+export PYTHONDONTWRITEBYTECODE = 1
+export TEST_NGINX_BINARY = $(OUT)/nginx
+
+.PHONY: test
+test: deps ## Run all tests (with SANITIZE=1 under ASan and UBSan)
+	@$(MAKE) -s build units test-nginx
+	@rm -rf $(OUT)/test
+	prove -j $(JOBS) $(TESTS)
+
+.PHONY: units
+units: $(UNITS) $(REPLAYS)
+
+.PHONY: test-nginx
+test-nginx:
+	@$(TEST_NGINX) || \
+	    t/lib/newer-deb $(PERL5) libtest-nginx-perl trixie forky sid || \
+	    { echo "Test::Nginx is missing: cpanm Test::Nginx" >&2; exit 1; }
+
+.PHONY: unittest
+unittest: units ## Run the unit programs and replay the fuzz corpora
+	prove $(UNITS) $(REPLAYS)
+
+FUZZ_TIME ?= 60
+
+.PHONY: fuzz
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%) ## Fuzz each target for FUZZ_TIME seconds
+	@set -e; for name in $(FUZZERS); do \
+	    echo "fuzzing $$name for $(FUZZ_TIME)s"; \
+	    mkdir -p $(BUILD)/fuzz/found/$$name t/fuzz/corpus/$$name; \
+	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_TIME) -timeout=10 \
+	        -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/fuzz/ \
+	        $(BUILD)/fuzz/found/$$name t/fuzz/corpus/$$name; \
+	done
+
+.PHONY: bench
+bench: build ## Print the benchmarks and their bars
+	t/bench/run
+
+# what the compilers and analyzers say, all of it as errors
+
+NGX_INCS = $(addprefix -isystem $(or $(TREE),$(NGX_SRC))/src/,core event \
+    event/modules event/quic os/unix http http/modules http/v2) \
+    -isystem $(OBJS)
+INCS = $(addprefix -I ,$(sort $(dir $(wildcard src/*.h src/*/*.h))))
+
+CODE := $(wildcard src/*.c src/*/*.c)
+CHECKED := $(CODE:src/%.c=$(OUT)/check/%.ok)
+
+$(OUT)/check/%.ok: src/%.c $(SOURCES) $(OBJS)/Makefile
+	@mkdir -p $(@D)
+	@clang -O1 $(WARN) $(INCS) $(NGX_INCS) -fsyntax-only $<
+	@out=$$(clang --analyze --analyzer-output text $(INCS) $(NGX_INCS) \
+	    -o /dev/null $< 2>&1) && test -z "$$out" || \
+	    { echo "$$out"; exit 1; }
+	@touch $@
+
+.PHONY: check
+check: build ## Warnings as errors, clang analyzer, cppcheck, style, compat
+	$(MAKE) -s -j $(JOBS) analyze
+	$(MAKE) -s compat
+	prove t/style.t
+
+.PHONY: analyze
+analyze: $(CHECKED) units
+	cppcheck --quiet --error-exitcode=1 --inline-suppr -j $(JOBS) \
+	    --enable=warning,performance,portability --std=c99 \
+	    --suppress=missingInclude --suppress=unknownMacro \
+	    $(INCS) src
+
+# compiles (and does not load) against the headers of newer nginx
+
+COMPAT := $(BUILD)/compat
+
+.PHONY: compat
+compat: ## Compile against the nginx of newer Debian suites
+	@t/lib/compat $(COMPAT) trixie
+	@t/lib/compat $(COMPAT) forky sid
+
+PREFIX ?= /usr
+MODULES = $(DESTDIR)$(PREFIX)/lib/nginx/modules
+DOCS = $(DESTDIR)$(PREFIX)/share/doc/$(NAME)
+
+.PHONY: install
+install: build ## Install the module (PREFIX=/usr, DESTDIR)
+	install -d $(MODULES) $(DOCS)
+	install -m 644 $(MODULE) $(MODULES)
+	install -m 644 README.md conf.example LICENSE $(DOCS)
 
 .PHONY: clean
 clean: ## Remove everything that was built
