@@ -53,7 +53,7 @@ SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
     libjansson-dev libhiredis-dev libssl-dev zlib1g-dev curl
-DEPS_TEST = perl python3 openssl libtest-base-perl libtext-diff-perl \
+DEPS_TEST = perl python3 openssl libtest-base-perl libtest-longstring-perl libtext-diff-perl \
     liblist-moreutils-perl libwww-perl liburi-perl libjson-perl clang \
     clang-tools cppcheck prometheus libnginx-mod-nchan
 

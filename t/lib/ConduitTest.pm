@@ -1,0 +1,148 @@
+package ConduitTest;
+
+# Copyright (C) Conduit for nginx authors
+
+# Test::Nginx::Socket with the module loaded, on a port and in a folder of its
+# own, so that files may run in parallel:
+#
+#     use ConduitTest 'no_plan';
+#     run_tests();
+#     __DATA__
+#     === TEST 1: ...
+#     --- config
+#         location /v1/images/generations { conduit_generations image; }
+#     --- request
+#     GET /v1/images/generations/x
+#     --- more_headers
+#     Authorization: Bearer condt_acme
+#     --- error_code: 404
+#
+# Every block is given, before its own http_config, a zone, a sandbox provider
+# with the models "sandbox-image" and "sandbox-video", and the keys condt_acme
+# and condt_other (names acme and other), and condt_worker (worker on).  A
+# block with "--- bare" gets none of that.  $ConduitTest::Zone and the like may
+# be changed before run_tests().
+#
+# Every block also checks that its log has no alert, no emergency (unless it
+# has "must_die") and no report of a sanitizer.
+
+use Test::Nginx::Socket -Base;
+
+use Cwd qw( abs_path );
+use Digest::SHA qw( sha256_hex );
+use Fcntl qw( :flock );
+use File::Basename qw( basename dirname );
+use File::Path qw( make_path remove_tree );
+use IO::Socket::INET;
+
+our $Zone = "conduit_zone conduit:2m;";
+our $Keys = join "\n", map {
+    my $more = $_ eq 'worker' ? ' worker on;' : '';
+    "conduit_key $_ { secret sha256:" . sha256_hex("condt_$_") . ";$more }"
+} qw( acme other worker );
+our $Provider = <<'_END_';
+conduit_provider sandbox { type sandbox; duration 200ms; }
+conduit_model sandbox-image provider=sandbox kind=image;
+conduit_model sandbox-video provider=sandbox kind=video;
+_END_
+
+our @EXPORT = qw( conduit_id_like );
+
+my ($top, $build, $root, @locks);
+
+BEGIN {
+    $top = abs_path(dirname(__FILE__) . "/../..");
+    $build = $ENV{CONDUIT_BUILD} || "$top/build";
+
+    # the lock files are those of conduit_harness.py
+
+    make_path("$top/build/ports");
+
+    my $port;
+
+    for (my $n = 18000; $n < 28000; $n += 2) {
+        my @held;
+
+        for my $p ($n, $n + 1) {
+            open my $lock, '>', "$top/build/ports/$p" or last;
+            flock $lock, LOCK_EX | LOCK_NB or last;
+            IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $p,
+                                  Listen => 1, ReuseAddr => 1) or last;
+            push @held, $lock;
+        }
+
+        if (@held == 2) {
+            @locks = @held;
+            $port = $n;
+            last;
+        }
+    }
+
+    die "no free port" unless $port;
+
+    my $name = basename($0, '.t');
+
+    $root = "$build/test/$name.$$";
+    make_path($root);
+
+    $ENV{TEST_NGINX_PORT} = $port;
+    $ENV{TEST_NGINX_SERVROOT} = "$root/servroot";
+    $ENV{TEST_NGINX_BINARY} ||= "$build/nginx";
+    $ENV{TEST_NGINX_LOAD_MODULES} = "$build/ngx_http_conduit_module.so";
+
+    # the sanitizers are slow, and so may be a machine with two cores
+
+    $ENV{TEST_NGINX_TIMEOUT} ||= 10;
+}
+
+my @never = ('AddressSanitizer', 'runtime error: ');
+
+add_block_preprocessor(sub {
+    my $block = shift;
+
+    if (!defined $block->bare) {
+        my $own = $block->http_config;
+
+        $block->set_value("http_config", join "\n", $Zone, $Keys, $Provider,
+                          defined $own ? $own : "");
+    }
+
+    my @patterns = @never;
+
+    if (!defined $block->must_die) {
+        push @patterns, '[emerg]';
+        push @patterns, '[alert]' unless defined $block->alerts;
+    }
+
+    my $given = $block->no_error_log;
+
+    if (ref $given) {
+        $block->set_value("no_error_log", [@$given, @patterns]);
+
+    } else {
+        $given = defined $given ? "$given\n" : "";
+        $given =~ s/\n+$/\n/;
+        $block->set_value("no_error_log", $given . join "\n", @patterns);
+    }
+
+    if (!defined $block->shutdown_no_error_log
+        && !defined $block->shutdown_error_log
+        && !defined $block->must_die)
+    {
+        $block->set_value("shutdown_no_error_log",
+                          join "\n", @never, '[alert]');
+    }
+});
+
+# a regular expression for a task id
+
+sub conduit_id_like () {
+    return '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}'
+           . '-[0-9a-f]{12}';
+}
+
+END {
+    remove_tree($root) if defined $root && $? == 0;
+}
+
+1;
