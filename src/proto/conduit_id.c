@@ -1,0 +1,156 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include "conduit_id.h"
+
+
+static int conduit_hex(u_char ch);
+
+
+static const u_char  conduit_hex_digits[] = "0123456789abcdef";
+
+static const u_char  conduit_base62_digits[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+
+void
+conduit_uuid_format(u_char *dst, const u_char *rnd)
+{
+    u_char  id[CONDUIT_UUID_BYTES];
+
+    memcpy(id, rnd, CONDUIT_UUID_BYTES);
+
+    id[6] = (u_char) ((id[6] & 0x0f) | 0x40);
+    id[8] = (u_char) ((id[8] & 0x3f) | 0x80);
+
+    conduit_uuid_write(dst, id);
+}
+
+
+void
+conduit_uuid_write(u_char *dst, const u_char *id)
+{
+    size_t  i;
+
+    for (i = 0; i < CONDUIT_UUID_BYTES; i++) {
+
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *dst++ = '-';
+        }
+
+        *dst++ = conduit_hex_digits[id[i] >> 4];
+        *dst++ = conduit_hex_digits[id[i] & 0xf];
+    }
+}
+
+
+int
+conduit_uuid_parse(u_char *id, const u_char *p, size_t len)
+{
+    int     hi, lo;
+    size_t  i;
+
+    if (len != CONDUIT_UUID_LEN) {
+        return CONDUIT_DECLINED;
+    }
+
+    for (i = 0; i < CONDUIT_UUID_BYTES; i++) {
+
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            if (*p++ != '-') {
+                return CONDUIT_DECLINED;
+            }
+        }
+
+        hi = conduit_hex(p[0]);
+        lo = conduit_hex(p[1]);
+
+        if (hi < 0 || lo < 0) {
+            return CONDUIT_DECLINED;
+        }
+
+        id[i] = (u_char) (hi << 4 | lo);
+        p += 2;
+    }
+
+    if ((id[6] & 0xf0) != 0x40 || (id[8] & 0xc0) != 0x80) {
+        return CONDUIT_DECLINED;
+    }
+
+    return CONDUIT_OK;
+}
+
+
+static int
+conduit_hex(u_char ch)
+{
+    if (ch >= '0' && ch <= '9') {
+        return ch - '0';
+    }
+
+    if (ch >= 'a' && ch <= 'f') {
+        return ch - 'a' + 10;
+    }
+
+    return -1;
+}
+
+
+void
+conduit_base62(u_char *dst, const u_char *bytes)
+{
+    size_t    i, n;
+    uint32_t  rest, words[4];
+    uint64_t  v;
+
+    for (i = 0; i < 4; i++) {
+        words[i] = (uint32_t) bytes[4 * i] << 24
+                   | (uint32_t) bytes[4 * i + 1] << 16
+                   | (uint32_t) bytes[4 * i + 2] << 8
+                   | bytes[4 * i + 3];
+    }
+
+    /* long division of the 128-bit number, one digit from the right a turn */
+
+    for (n = CONDUIT_BASE62_LEN; n > 0; n--) {
+        rest = 0;
+
+        for (i = 0; i < 4; i++) {
+            v = (uint64_t) rest << 32 | words[i];
+            words[i] = (uint32_t) (v / 62);
+            rest = (uint32_t) (v % 62);
+        }
+
+        dst[n - 1] = conduit_base62_digits[rest];
+    }
+}
+
+
+int
+conduit_request_id_check(const u_char *p, size_t len)
+{
+    u_char  ch;
+    size_t  i;
+
+    if (len == 0 || len > CONDUIT_REQUEST_ID_MAX) {
+        return CONDUIT_DECLINED;
+    }
+
+    for (i = 0; i < len; i++) {
+        ch = p[i];
+
+        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+            || (ch >= '0' && ch <= '9')
+            || ch == '.' || ch == '_' || ch == ':' || ch == '-')
+        {
+            continue;
+        }
+
+        return CONDUIT_DECLINED;
+    }
+
+    return CONDUIT_OK;
+}

@@ -1,0 +1,52 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#ifndef _CONDUIT_ID_H_INCLUDED_
+#define _CONDUIT_ID_H_INCLUDED_
+
+
+#include "conduit.h"
+
+
+#define CONDUIT_UUID_LEN         36
+#define CONDUIT_UUID_BYTES       16
+
+#define CONDUIT_BASE62_LEN       22
+#define CONDUIT_REQUEST_ID_MAX   128
+
+
+/*
+ * Task ids are UUIDs of version 4 (RFC 9562, 5.4), always in lower case.
+ *
+ * Writes the 36 characters of the UUID made of 16 random bytes to dst, without
+ * a closing NUL.  The version and variant bits of rnd are overridden.
+ */
+void conduit_uuid_format(u_char *dst, const u_char *rnd);
+
+/*
+ * Reads a task id.  Only the exact form that conduit_uuid_format() writes is
+ * taken: 36 bytes, lower case, version 4, variant 10.  Returns CONDUIT_OK with
+ * the 16 bytes in id, or CONDUIT_DECLINED.
+ */
+int conduit_uuid_parse(u_char *id, const u_char *p, size_t len);
+
+/* the 36 characters of the 16 bytes that conduit_uuid_parse() has read */
+void conduit_uuid_write(u_char *dst, const u_char *id);
+
+/*
+ * Writes 128 bits as exactly 22 base62 characters ([0-9A-Za-z], most
+ * significant first, padded with '0') to dst, without a closing NUL.
+ */
+void conduit_base62(u_char *dst, const u_char *bytes);
+
+/*
+ * Whether a client's X-Request-Id may be taken over: 1 to 128 characters of
+ * [A-Za-z0-9._:-].  Returns CONDUIT_OK or CONDUIT_DECLINED.
+ */
+int conduit_request_id_check(const u_char *p, size_t len);
+
+
+#endif /* _CONDUIT_ID_H_INCLUDED_ */
