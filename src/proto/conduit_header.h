@@ -36,9 +36,9 @@ int conduit_etag_match(const u_char *p, size_t len, uint64_t sequence);
 
 /*
  * "Idempotency-Key": 1 to 255 printable ASCII characters, bare or as a
- * string of RFC 8941 in quotes, where \" and \\ are the only escapes; both forms
- * of a key are the same key.  buf has room for CONDUIT_IDEMPOTENCY_KEY_MAX
- * bytes and gets the key without quotes.  Returns CONDUIT_OK with its length
+ * string of RFC 8941 in quotes, where \" and \\ are the only escapes; both
+ * forms of a key are the same key.  buf gets it without quotes and has room
+ * for CONDUIT_IDEMPOTENCY_KEY_MAX bytes.  Returns CONDUIT_OK with its length
  * in *n, or CONDUIT_ERROR.
  */
 int conduit_idempotency_key(const u_char *p, size_t len, u_char *buf,
