@@ -78,7 +78,8 @@ ifeq ($(TREE),)
 	    "run \"make deps\" or set NGX_SRC" >&2; exit 1; }
 	cd $(NGX_SRC) && . ./conf_flags && \
 	    ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc=$(CC) \
-	    --with-cc-opt='$(CC_OPT)' --add-dynamic-module=$(TOP) \
+	    --with-cc-opt='$(CC_OPT)' --with-ld-opt='$(SAN)' \
+	    --add-dynamic-module=$(TOP) \
 	    --builddir=$(OBJS) >$(OUT)/configure.log || \
 	    { tail -4 $(OUT)/configure.log >&2; rm -f $@; exit 1; }
 else
@@ -87,7 +88,7 @@ else
 	    $$(test -x configure && echo ./configure || echo auto/configure) \
 	    --with-compat --with-debug --with-threads --with-http_ssl_module \
 	    --with-http_v2_module --with-http_stub_status_module \
-	    --with-cc=$(CC) --with-cc-opt='$(CC_OPT)' \
+	    --with-cc=$(CC) --with-cc-opt='$(CC_OPT)' --with-ld-opt='$(SAN)' \
 	    --add-dynamic-module=$(TOP) \
 	    --builddir=$(OBJS) >$(OUT)/configure.log || \
 	    { tail -4 $(OUT)/configure.log >&2; rm -f $@; exit 1; }

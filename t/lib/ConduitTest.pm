@@ -26,27 +26,12 @@ package ConduitTest;
 # Every block also checks that its log has no alert, no emergency (unless it
 # has "must_die") and no report of a sanitizer.
 
-use Test::Nginx::Socket -Base;
-
 use Cwd qw( abs_path );
 use Digest::SHA qw( sha256_hex );
 use Fcntl qw( :flock );
 use File::Basename qw( basename dirname );
 use File::Path qw( make_path remove_tree );
 use IO::Socket::INET;
-
-our $Zone = "conduit_zone conduit:2m;";
-our $Keys = join "\n", map {
-    my $more = $_ eq 'worker' ? ' worker on;' : '';
-    "conduit_key $_ { secret sha256:" . sha256_hex("condt_$_") . ";$more }"
-} qw( acme other worker );
-our $Provider = <<'_END_';
-conduit_provider sandbox { type sandbox; duration 200ms; }
-conduit_model sandbox-image provider=sandbox kind=image;
-conduit_model sandbox-video provider=sandbox kind=video;
-_END_
-
-our @EXPORT = qw( conduit_id_like );
 
 my ($top, $build, $root, @locks);
 
@@ -95,6 +80,21 @@ BEGIN {
     $ENV{TEST_NGINX_TIMEOUT} ||= 10;
 }
 
+use Test::Nginx::Socket -base;
+
+our $Zone = "conduit_zone conduit:2m;";
+our $Keys = join "\n", map {
+    my $more = $_ eq 'worker' ? ' worker on;' : '';
+    "conduit_key $_ { secret sha256:" . sha256_hex("condt_$_") . ";$more }"
+} qw( acme other worker );
+our $Provider = <<'_END_';
+conduit_provider sandbox { type sandbox; duration 200ms; }
+conduit_model sandbox-image provider=sandbox kind=image;
+conduit_model sandbox-video provider=sandbox kind=video;
+_END_
+
+our @EXPORT = qw( conduit_id_like );
+
 my @never = ('AddressSanitizer', 'runtime error: ');
 
 add_block_preprocessor(sub {
@@ -125,11 +125,11 @@ add_block_preprocessor(sub {
         $block->set_value("no_error_log", $given . join "\n", @patterns);
     }
 
-    if (!defined $block->shutdown_no_error_log
+    if (!defined $block->no_shutdown_error_log
         && !defined $block->shutdown_error_log
         && !defined $block->must_die)
     {
-        $block->set_value("shutdown_no_error_log",
+        $block->set_value("no_shutdown_error_log",
                           join "\n", @never, '[alert]');
     }
 });
