@@ -10,7 +10,7 @@
 
 /*
  * HTTP transfers by libcurl on the event loop of a worker process: one multi
- * handle per process, no policy.  This folder alone includes <curl/*>.
+ * handle per process, no policy.  Nothing outside of this folder sees libcurl.
  *
  * A transfer is created, filled in, started, and ends by exactly one call of
  * its handler, unless it is cancelled first.  The handler is never called
@@ -91,13 +91,10 @@ struct ngx_conduit_transfer_s {
                                                       DNS included */
     ngx_msec_t                         read_timeout; /* pause inside a reply
                                                       that has begun; 0: none */
-    size_t                             max_size;   /* of the reply's body, as
-                                                      decoded; 1 MiB */
+    size_t                             max_size;   /* of the reply's body;
+                                                      1 MiB */
 
-    /*
-     * with names of servers, else the system's configuration is used, in
-     * threads
-     */
+    /* nginx's; without one the system's configuration is used, in threads */
     ngx_resolver_t                    *resolver;
     ngx_msec_t                         resolver_timeout;  /* 10s */
 
