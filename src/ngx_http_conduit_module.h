@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include <ngx_http_conduit_zone.h>
+#include <ngx_conduit_wakeup.h>
 
 
 /* The configuration, as all parts see it; conf/ fills it at "nginx -t". */
@@ -25,6 +26,8 @@
 
 #define NGX_HTTP_CONDUIT_KIND(k)      (1 << (k))
 #define NGX_HTTP_CONDUIT_KINDS        3
+
+#define NGX_HTTP_CONDUIT_MODEL_HASH   127
 
 /* conduit_health */
 
@@ -46,6 +49,10 @@ typedef struct ngx_http_conduit_provider_s  ngx_http_conduit_provider_t;
 typedef struct ngx_http_conduit_model_s     ngx_http_conduit_model_t;
 typedef struct ngx_http_conduit_media_s     ngx_http_conduit_media_t;
 
+/* defined by task/ngx_http_conduit_engine.h */
+
+typedef struct ngx_http_conduit_engine_s    ngx_http_conduit_engine_t;
+
 /* defined by store/ngx_http_conduit_store.h */
 
 typedef struct ngx_http_conduit_store_s     ngx_http_conduit_store_t;
@@ -54,10 +61,12 @@ typedef struct ngx_http_conduit_store_s     ngx_http_conduit_store_t;
 typedef struct {
     ngx_http_conduit_zone_t           zone;
     ngx_http_conduit_store_t         *store;
+    ngx_http_conduit_engine_t        *engine;      /* of a worker */
 
     ngx_http_conduit_keys_t          *keys;        /* NULL: none */
     ngx_array_t                       providers;   /* provider_t * */
     ngx_array_t                       models;      /* model_t * */
+    ngx_http_conduit_model_t         *model_hash[NGX_HTTP_CONDUIT_MODEL_HASH];
     ngx_http_conduit_media_t         *media;       /* NULL: off */
 
     ngx_msec_t                        task_ttl;
@@ -68,18 +77,26 @@ typedef struct {
 
     ngx_flag_t                        webhook_plain;
 
-    ngx_resolver_t                   *resolver;
+    ngx_resolver_t                   *resolver;    /* of the http level */
     ngx_msec_t                        resolver_timeout;
+
+    ngx_conduit_wakeup_t             *wakeup;
+    ngx_thread_pool_t                *threads;
 
     ngx_uint_t                        handlers;    /* any location of ours? */
     ngx_str_t                         zone_name;
     size_t                            zone_size;
-    ngx_flag_t                        store_off;
-    ngx_log_t                        *log;
+    ngx_uint_t                        store_set;
 } ngx_http_conduit_main_conf_t;
 
 
 typedef struct ngx_http_conduit_loc_conf_s  ngx_http_conduit_loc_conf_t;
+
+typedef struct {
+    conduit_rate_t                    rate;
+    unsigned                          set:1;
+} ngx_http_conduit_rate_t;
+
 
 /* serves a request of one location, once key and rate have been checked */
 
@@ -87,8 +104,7 @@ typedef ngx_int_t (*ngx_http_conduit_serve_pt)(ngx_http_request_t *r);
 
 
 struct ngx_http_conduit_loc_conf_s {
-    ngx_uint_t                        rate;        /* requests * 1000 / s */
-    ngx_uint_t                        burst;
+    ngx_http_conduit_rate_t           rate;
     ngx_msec_t                        poll_interval;
     ngx_msec_t                        wait_max;
     ngx_array_t                      *cors;        /* ngx_str_t; NULL: off */

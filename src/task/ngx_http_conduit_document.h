@@ -16,9 +16,9 @@
 
 /* dialects of the status word */
 
-#define NGX_HTTP_CONDUIT_WORDS         0     /* processing */
-#define NGX_HTTP_CONDUIT_WORDS_STATUS  1     /* running */
-#define NGX_HTTP_CONDUIT_WORDS_TASKS   2     /* Running */
+#define NGX_HTTP_CONDUIT_WORDS         CONDUIT_WORDS_PLAIN
+#define NGX_HTTP_CONDUIT_WORDS_STATUS  CONDUIT_WORDS_RUNNING
+#define NGX_HTTP_CONDUIT_WORDS_TASKS   CONDUIT_WORDS_CAPITAL
 
 
 typedef struct {
@@ -52,6 +52,11 @@ typedef struct {
     size_t                            metadata_off;
 } ngx_http_conduit_document_t;
 
+
+/* the member "webhook": null, pending, or none if no event tells the end */
+
+void ngx_http_conduit_document_webhook(ngx_http_conduit_document_t *doc,
+    ngx_uint_t on, ngx_uint_t none);
 
 /* at most this many bytes are written */
 

@@ -49,9 +49,15 @@ struct ngx_http_conduit_model_s {
     ngx_uint_t                        kinds;
     ngx_http_conduit_provider_t      *provider;
     ngx_http_conduit_model_t         *next;        /* the fallback */
+    ngx_http_conduit_model_t         *same;        /* of the same hash */
     ngx_http_conduit_lane_t          *lane;        /* in the zone */
 };
 
+
+/* when the configuration is read: the alias must be new */
+
+void ngx_http_conduit_model_insert(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_model_t *model);
 
 /* the model a client named, or NULL */
 

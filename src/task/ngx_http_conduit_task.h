@@ -10,6 +10,7 @@
 
 #include <ngx_http_conduit_module.h>
 #include <ngx_http_conduit_provider.h>
+#include <conduit_id.h>
 #include <conduit_task.h>
 
 
@@ -41,6 +42,8 @@ typedef struct {
     ngx_uint_t                        position;    /* 0: null */
     size_t                            status_off;
     size_t                            position_off;
+    size_t                            model_off;
+    size_t                            model_len;
     size_t                            result_off;
     size_t                            result_len;
     ngx_str_t                         document;
@@ -61,8 +64,8 @@ typedef struct {
     ngx_http_conduit_key_node_t      *key;
     ngx_http_conduit_model_t         *model;
     ngx_uint_t                        kind;
-    ngx_str_t                         prompt;      /* JSON text */
     ngx_str_t                         request;     /* JSON object */
+    ngx_str_t                         prompt;      /* JSON text inside of it */
     ngx_str_t                         metadata;    /* JSON object, or empty */
     ngx_str_t                         webhook;     /* JSON object, or empty */
     unsigned                          webhook_none:1;  /* no terminal event */
@@ -97,11 +100,9 @@ typedef struct {
     uint64_t                          lease;       /* 0: not of an owner */
     unsigned                          quiet:1;     /* only what is below */
     unsigned                          attempt:1;   /* counts as a try */
-    unsigned                          retry:1;     /* starts a new run */
-    unsigned                          requeue:1;   /* gives the slot back */
     unsigned                          keep:1;      /* the owner goes on */
 
-    ngx_uint_t                        status;
+    conduit_event_e                   event;
     ngx_int_t                         progress;    /* -1: as it is */
     ngx_int_t                         eta;         /* seconds; -1: null */
     ngx_str_t                         message;     /* empty: null */
@@ -214,9 +215,17 @@ void ngx_http_conduit_scheduler_wake(ngx_http_conduit_main_conf_t *cdmcf,
 void ngx_http_conduit_run(ngx_http_conduit_work_t *work);
 void ngx_http_conduit_sandbox(ngx_http_conduit_work_t *work);
 
-/* a task performed in this process has ended otherwise: stop what runs */
+/*
+ * A task that may be performed in this process has changed from outside: what
+ * runs for it with a lease that is no longer current has to stop.
+ */
 void ngx_http_conduit_run_stop(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *id);
+
+
+/* NGX_OK: the lease is current; else FINAL, LEASE_LOST or NGX_DECLINED */
+ngx_int_t ngx_http_conduit_task_current(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, uint64_t lease);
 
 
 /*
@@ -232,15 +241,22 @@ ngx_int_t ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
     void *data, ngx_pool_t *pool, ngx_http_conduit_work_t *work);
 
 /*
- * Checks that the key holds the lease (of that number, if not 0) of a task of
- * a provider of type worker and returns the lease for a change.  NGX_OK,
- * NGX_DECLINED (unknown), FINAL (with the status) or LEASE_LOST.
+ * Checks that the key holds the lease of a task of a provider of type worker
+ * (of that number, if *lease is not 0) and sets *lease for a change.  NGX_OK,
+ * NGX_DECLINED (unknown), FINAL or LEASE_LOST; *status is set but for
+ * NGX_DECLINED.
  */
-
 ngx_int_t ngx_http_conduit_task_held(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_key_node_t *key, u_char *id, uint64_t *lease,
     ngx_uint_t *status, ngx_uint_t *attempts,
     ngx_http_conduit_provider_t **provider);
+
+
+/* upper bounds, in seconds, of the classes of counters.duration */
+
+#define NGX_HTTP_CONDUIT_DURATIONS  14
+
+extern ngx_uint_t  ngx_http_conduit_durations[NGX_HTTP_CONDUIT_DURATIONS];
 
 
 #endif /* _NGX_HTTP_CONDUIT_TASK_H_INCLUDED_ */

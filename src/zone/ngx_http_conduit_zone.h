@@ -13,6 +13,7 @@
 #include <conduit.h>
 #include <conduit_bucket.h>
 #include <conduit_rank.h>
+#include <conduit_window.h>
 
 
 /*
@@ -115,7 +116,7 @@ typedef struct {
     uint64_t                            vtime;
     uint32_t                            running;
     uint32_t                            waiting;
-    conduit_bucket_t                    rpm;
+    conduit_window_t                    rpm;
     ngx_http_conduit_mask_t             claimers;  /* cells waiting to claim */
     ngx_atomic_t                        ok;        /* requests by outcome */
     ngx_atomic_t                        failed;
@@ -142,6 +143,7 @@ struct ngx_http_conduit_task_node_s {
     conduit_rank_node_t                 rank;      /* lane->queue */
     ngx_http_conduit_task_node_t       *next;      /* hash */
     ngx_http_conduit_key_node_t        *key;
+    ngx_http_conduit_key_node_t        *holder;    /* of a worker's lease */
     ngx_http_conduit_lane_t            *lane;
 
     u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
@@ -154,7 +156,7 @@ struct ngx_http_conduit_task_node_s {
     int64_t                             completed;
 
     ngx_msec_t                          next_at;   /* when the step is due */
-    ngx_msec_t                          deadline;
+    ngx_msec_t                          deadline;  /* of the whole life */
     ngx_msec_t                          timeout;
 
     ngx_http_conduit_mask_t             watchers;
@@ -164,15 +166,18 @@ struct ngx_http_conduit_task_node_s {
     ngx_http_conduit_text_t             run;       /* between steps */
     ngx_http_conduit_text_t             webhook;
 
-    uint32_t                            metadata_off;  /* in document */
-    uint32_t                            metadata_len;
-    uint32_t                            prompt_len;    /* head of request */
-    u_short                             status_off;    /* in document */
-    u_short                             position_off;
-    u_short                             model_off;
-    u_short                             model_len;
+    uint32_t                            status_off;    /* in document */
+    uint32_t                            position_off;
+    uint32_t                            model_off;
+    uint32_t                            model_len;
     uint32_t                            result_off;
     uint32_t                            result_len;
+    uint32_t                            metadata_off;
+    uint32_t                            metadata_len;
+    uint32_t                            prompt_off;    /* in request */
+    uint32_t                            prompt_len;
+    uint32_t                            head_len;      /* head of run */
+    uint32_t                            shown;         /* digest of news */
 
     u_char                              kind;
     u_char                              status;
@@ -184,8 +189,7 @@ struct ngx_http_conduit_task_node_s {
     unsigned                            slot:1;    /* counted in running */
     unsigned                            queued:1;  /* in the lane */
     unsigned                            timed:1;   /* in the due tree */
-    unsigned                            position:1;   /* shows its place */
-    unsigned                            hidden:1;  /* of a failed create */
+    unsigned                            webhook_none:1;  /* at the end */
 };
 
 
@@ -242,6 +246,7 @@ typedef struct {
     ngx_atomic_t                        retries;
     ngx_atomic_t                        nomem;
     ngx_atomic_t                        takeovers;
+    ngx_atomic_t                        repairs;
 } ngx_http_conduit_counters_t;
 
 
@@ -299,10 +304,16 @@ void ngx_http_conduit_zone_unlock(ngx_http_conduit_zone_t *zone);
 void ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone);
 
 
-/* texts; set keeps the old text if there is no memory for the new one */
+/*
+ * Texts.  Setting one fails if there is no memory for it and it does not fit
+ * in the place of the old one, which then stays.
+ */
 
 ngx_int_t ngx_http_conduit_text_set_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text, u_char *data, size_t len);
+/* puts a text that is not longer in the place of another, without memory */
+void ngx_http_conduit_text_shrink_locked(ngx_http_conduit_text_t *text,
+    u_char *data, size_t len);
 void ngx_http_conduit_text_free_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text);
 u_char *ngx_http_conduit_text_copy_locked(ngx_http_conduit_text_t *text,

@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#ifndef _NGX_HTTP_CONDUIT_CONF_H_INCLUDED_
+#define _NGX_HTTP_CONDUIT_CONF_H_INCLUDED_
+
+
+#include <ngx_http_conduit_module.h>
+
+
+/* Contexts, and the directives that need no file of their own. */
+
+
+void *ngx_http_conduit_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_conduit_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_conduit_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_conduit_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+/* the rest, once everything has been read */
+ngx_int_t ngx_http_conduit_conf_finish(ngx_conf_t *cf);
+
+char *ngx_http_conduit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_conduit_conf_store(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_conduit_conf_task_attempts(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_conduit_conf_task_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_conduit_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_conduit_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* checks bounds of a time that ngx_conf_set_msec_slot() has set */
+char *ngx_http_conduit_conf_positive(ngx_conf_t *cf, void *post, void *data);
+
+
+#endif /* _NGX_HTTP_CONDUIT_CONF_H_INCLUDED_ */

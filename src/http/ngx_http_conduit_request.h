@@ -1,0 +1,110 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#ifndef _NGX_HTTP_CONDUIT_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_CONDUIT_REQUEST_H_INCLUDED_
+
+
+#include <ngx_http_conduit_module.h>
+#include <ngx_http_conduit_key_conf.h>
+
+
+/*
+ * What all endpoints share: the key, the rate, the ids of requests, headers,
+ * errors, bodies.
+ */
+
+
+/* the state of a request; its members feed the variables, too */
+
+typedef struct {
+    ngx_http_conduit_key_t           *key;         /* NULL: none wanted */
+    ngx_http_conduit_key_node_t      *node;
+    ngx_str_t                         request_id;
+    conduit_rate_state_t              rate;
+    ngx_uint_t                        endpoint;    /* NGX_HTTP_CONDUIT_EP_* */
+
+    u_char                            task_id[36];
+    ngx_str_t                         task_status;
+    ngx_str_t                         model;
+    ngx_str_t                         provider;
+    ngx_str_t                         error_code;
+
+    void                             *data;        /* of the endpoint */
+    unsigned                          rated:1;     /* rate is filled in */
+    unsigned                          named:1;     /* task_id is filled in */
+    unsigned                          counted:1;
+} ngx_http_conduit_ctx_t;
+
+
+/*
+ * The content handler of all locations: OPTIONS, key, rate, then the
+ * location's own serve(), which is found in the configuration.
+ */
+ngx_int_t ngx_http_conduit_request_handler(ngx_http_request_t *r);
+
+/* never NULL in serve() and later */
+#define ngx_http_conduit_ctx(r)                                               \
+    ((ngx_http_conduit_ctx_t *)                                               \
+         ngx_http_get_module_ctx(r, ngx_http_conduit_module))
+
+
+/*
+ * Replies.  Each sends header and body and returns what the content handler
+ * has to return, or what to finalize the request with.
+ */
+
+/* body may be empty; it must live as long as the request */
+ngx_int_t ngx_http_conduit_reply(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *body);
+
+/*
+ * The error object.  The type follows from the status; code and param may be
+ * NULL for null.  fmt as of ngx_sprintf(), at most 512 bytes.  The body of the
+ * request is discarded.
+ */
+ngx_int_t ngx_http_conduit_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, ngx_str_t *param, const char *fmt, ...);
+
+/* of these the caller sets the first before ngx_http_conduit_error() */
+ngx_int_t ngx_http_conduit_retry_after(ngx_http_request_t *r, ngx_msec_t ms);
+ngx_int_t ngx_http_conduit_no_retry(ngx_http_request_t *r);
+
+/* 405 with "Allow"; methods such as "GET, HEAD, OPTIONS" */
+ngx_int_t ngx_http_conduit_not_allowed(ngx_http_request_t *r,
+    const char *methods);
+
+/* 404 of an unknown path, and of a task that does not exist for this key */
+ngx_int_t ngx_http_conduit_not_found(ngx_http_request_t *r);
+ngx_int_t ngx_http_conduit_no_task(ngx_http_request_t *r);
+
+/* name: lower or mixed case, of static memory; value: lives like the request */
+ngx_int_t ngx_http_conduit_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+
+/* a header of the request, or NULL; name in lower case */
+ngx_str_t *ngx_http_conduit_header_in(ngx_http_request_t *r,
+    const char *name, size_t len);
+
+
+/*
+ * Reads the whole body, wherever nginx has put it, without blocking: done()
+ * is called with it, or not at all if reading fails.  done() ends the request
+ * by ngx_http_finalize_request().  The content handler returns what this
+ * returns.
+ */
+typedef void (*ngx_http_conduit_body_pt)(ngx_http_request_t *r,
+    ngx_str_t *body);
+
+ngx_int_t ngx_http_conduit_read_body(ngx_http_request_t *r,
+    ngx_http_conduit_body_pt done);
+
+
+/* what follows the location's name in the URI, without the slash before it */
+void ngx_http_conduit_rest(ngx_http_request_t *r, ngx_str_t *rest);
+
+
+#endif /* _NGX_HTTP_CONDUIT_REQUEST_H_INCLUDED_ */

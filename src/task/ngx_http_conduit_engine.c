@@ -1,0 +1,144 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_conduit_wakeup.h>
+#include <ngx_http_conduit_engine.h>
+#include <ngx_http_conduit_watch.h>
+
+
+static ngx_int_t ngx_http_conduit_engine_bind(
+    ngx_http_conduit_engine_t *engine);
+
+
+ngx_uint_t  ngx_http_conduit_durations[NGX_HTTP_CONDUIT_DURATIONS] = {
+    1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800
+};
+
+
+ngx_int_t
+ngx_http_conduit_task_init(ngx_cycle_t *cycle,
+    ngx_http_conduit_main_conf_t *cdmcf)
+{
+    ngx_http_conduit_engine_t  *engine;
+
+    engine = ngx_pcalloc(cycle->pool, sizeof(ngx_http_conduit_engine_t));
+    if (engine == NULL) {
+        return NGX_ERROR;
+    }
+
+    engine->cdmcf = cdmcf;
+    engine->cycle = cycle;
+    engine->log = cycle->log;
+
+    ngx_queue_init(&engine->runs);
+
+    cdmcf->engine = engine;
+
+    if (ngx_http_conduit_cell_init(&cdmcf->zone, ngx_worker) != NGX_OK) {
+        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
+                      "conduit_zone \"%V\" has no room for one more process",
+                      &cdmcf->zone_name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_conduit_engine_bind(engine) != NGX_OK) {
+        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
+                      "conduit_zone \"%V\" has no room for the providers",
+                      &cdmcf->zone_name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_conduit_watch_init(cycle, cdmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_conduit_scheduler_init(engine);
+}
+
+
+void
+ngx_http_conduit_task_exit(ngx_http_conduit_main_conf_t *cdmcf)
+{
+    if (cdmcf->engine == NULL) {
+        return;
+    }
+
+    ngx_http_conduit_scheduler_exit(cdmcf->engine);
+    ngx_http_conduit_cell_exit(&cdmcf->zone);
+}
+
+
+/* finds the places of providers and models of this configuration in the zone */
+
+static ngx_int_t
+ngx_http_conduit_engine_bind(ngx_http_conduit_engine_t *engine)
+{
+    ngx_str_t                      name;
+    ngx_int_t                      n;
+    ngx_uint_t                     i;
+    ngx_http_conduit_model_t     **model;
+    ngx_http_conduit_provider_t  **provider;
+    ngx_http_conduit_main_conf_t  *cdmcf;
+
+    cdmcf = engine->cdmcf;
+    provider = cdmcf->providers.elts;
+
+    for (i = 0; i < cdmcf->providers.nelts; i++) {
+
+        n = ngx_http_conduit_provider_index(&cdmcf->zone, &provider[i]->name);
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        provider[i]->index = n;
+        engine->providers[n] = provider[i];
+    }
+
+    model = cdmcf->models.elts;
+
+    for (i = 0; i < cdmcf->models.nelts; i++) {
+
+        ngx_str_null(&name);
+
+        if (model[i]->provider->type == NGX_HTTP_CONDUIT_WORKER) {
+            name = model[i]->alias;
+        }
+
+        model[i]->lane = ngx_http_conduit_lane(&cdmcf->zone,
+                                               model[i]->provider->index,
+                                               &name);
+        if (model[i]->lane == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_http_conduit_provider_t *
+ngx_http_conduit_provider_by_index(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_uint_t index)
+{
+    return cdmcf->engine->providers[index];
+}
+
+
+void
+ngx_http_conduit_count_duration(ngx_http_conduit_counters_t *counters,
+    ngx_uint_t kind, int64_t ms)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_DURATIONS; i++) {
+        if (ms <= (int64_t) ngx_http_conduit_durations[i] * 1000) {
+            break;
+        }
+    }
+
+    (void) ngx_atomic_fetch_add(&counters->duration[kind][i], 1);
+    (void) ngx_atomic_fetch_add(&counters->duration_sum[kind], ms);
+}

@@ -1,0 +1,107 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#ifndef _NGX_HTTP_CONDUIT_ENGINE_H_INCLUDED_
+#define _NGX_HTTP_CONDUIT_ENGINE_H_INCLUDED_
+
+
+#include <ngx_event.h>
+#include <ngx_http_conduit_task.h>
+#include <ngx_http_conduit_document.h>
+
+
+/* What the files of the engine share; nobody else looks in here. */
+
+
+/* room for the texts taken over from one document to the next */
+
+#define NGX_HTTP_CONDUIT_SCRATCH  20480
+
+
+struct ngx_http_conduit_engine_s {
+    ngx_http_conduit_main_conf_t     *cdmcf;
+    ngx_cycle_t                      *cycle;
+    ngx_log_t                        *log;
+
+    ngx_event_t                       timer;       /* next due step */
+    ngx_event_t                       tick;        /* heart beat */
+    ngx_event_t                       rings;       /* while there are */
+                                                   /* strangers */
+    ngx_event_t                       turn;        /* posted: due steps */
+
+    ngx_rbtree_t                      watchers;
+    ngx_rbtree_node_t                 sentinel;
+    ngx_queue_t                       claims;
+    ngx_queue_t                       fired;
+    ngx_event_t                       fire;        /* posted */
+
+    ngx_queue_t                       runs;        /* steps performed here */
+
+    ngx_http_conduit_provider_t      *providers[NGX_HTTP_CONDUIT_PROVIDERS];
+
+    ngx_connection_t                  dummy;       /* for debug of events */
+    u_char                            scratch[NGX_HTTP_CONDUIT_SCRATCH];
+};
+
+/* the cells to tell of a change, and whether this process is among them */
+
+typedef struct {
+    ngx_http_conduit_mask_t           wake;        /* slots */
+    unsigned                          here:1;
+    unsigned                          claims:1;
+} ngx_http_conduit_news_t;
+
+
+/* under the lock: notes the news of a node; after it: spreads them */
+
+void ngx_http_conduit_news_task_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news);
+void ngx_http_conduit_news_claims_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news);
+void ngx_http_conduit_news_spread(ngx_http_conduit_engine_t *engine,
+    u_char *id, ngx_http_conduit_news_t *news);
+
+/* reads the ring of this process; the wake-up's handler */
+
+void ngx_http_conduit_news_read(void *data);
+
+
+/* run text: the alias, the model's name there, the state; two line feeds */
+
+size_t ngx_http_conduit_run_head_len(ngx_http_conduit_model_t *model);
+u_char *ngx_http_conduit_run_head(u_char *p, ngx_http_conduit_model_t *model);
+
+
+/* sets the first step; claims it for this process if it can start at once */
+
+void ngx_http_conduit_step_first_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_provider_t *provider,
+    ngx_http_conduit_news_t *news);
+
+/* copies a claimed step out of the zone and performs it */
+
+void ngx_http_conduit_step_perform(ngx_http_conduit_engine_t *engine,
+    u_char *id, uint64_t lease);
+
+/* starts what waits for a slot of the provider */
+
+void ngx_http_conduit_pump(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t provider);
+
+ngx_http_conduit_work_t *ngx_http_conduit_work_load(
+    ngx_http_conduit_engine_t *engine, u_char *id, uint64_t lease);
+
+void ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_view_t *view);
+
+void ngx_http_conduit_count_duration(ngx_http_conduit_counters_t *counters,
+    ngx_uint_t kind, int64_t ms);
+
+ngx_int_t ngx_http_conduit_scheduler_init(ngx_http_conduit_engine_t *engine);
+void ngx_http_conduit_scheduler_exit(ngx_http_conduit_engine_t *engine);
+
+
+#endif /* _NGX_HTTP_CONDUIT_ENGINE_H_INCLUDED_ */

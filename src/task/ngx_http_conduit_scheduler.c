@@ -1,0 +1,432 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_conduit_wakeup.h>
+#include <ngx_http_conduit_engine.h>
+#include <ngx_http_conduit_watch.h>
+
+
+/* heart beat, and the longest a due step of another process goes unseen */
+
+#define NGX_HTTP_CONDUIT_TICK      500
+
+/* rings are read by this timer while processes of other cycles live */
+
+#define NGX_HTTP_CONDUIT_RINGS     50
+
+/* due steps of one turn of the event loop */
+
+#define NGX_HTTP_CONDUIT_TURN      64
+
+
+typedef enum {
+    NGX_HTTP_CONDUIT_DUE_NONE,
+    NGX_HTTP_CONDUIT_DUE_AGAIN,
+    NGX_HTTP_CONDUIT_DUE_PERFORM,
+    NGX_HTTP_CONDUIT_DUE_TIMEOUT,
+    NGX_HTTP_CONDUIT_DUE_LAPSE,
+    NGX_HTTP_CONDUIT_DUE_GONE,
+    NGX_HTTP_CONDUIT_DUE_TRIED
+} ngx_http_conduit_due_e;
+
+
+static void ngx_http_conduit_scheduler_event(ngx_http_conduit_engine_t *engine,
+    ngx_event_t *ev, ngx_event_handler_pt handler);
+static void ngx_http_conduit_scheduler_timer(ngx_event_t *ev);
+static void ngx_http_conduit_scheduler_tick(ngx_event_t *ev);
+static void ngx_http_conduit_scheduler_rings(ngx_event_t *ev);
+static void ngx_http_conduit_scheduler_turn(ngx_event_t *ev);
+static ngx_http_conduit_due_e ngx_http_conduit_due_next(
+    ngx_http_conduit_engine_t *engine, u_char *id, uint64_t *lease,
+    ngx_msec_t *wait);
+static ngx_http_conduit_due_e ngx_http_conduit_due_live_locked(
+    ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node,
+    ngx_http_conduit_news_t *news);
+static void ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine,
+    u_char *id, uint64_t lease, conduit_error_code_e code);
+static void ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine,
+    u_char *id, uint64_t lease);
+
+
+ngx_int_t
+ngx_http_conduit_scheduler_init(ngx_http_conduit_engine_t *engine)
+{
+    engine->dummy.fd = (ngx_socket_t) -1;
+
+    ngx_http_conduit_scheduler_event(engine, &engine->timer,
+                                     ngx_http_conduit_scheduler_timer);
+    ngx_http_conduit_scheduler_event(engine, &engine->tick,
+                                     ngx_http_conduit_scheduler_tick);
+    ngx_http_conduit_scheduler_event(engine, &engine->rings,
+                                     ngx_http_conduit_scheduler_rings);
+    ngx_http_conduit_scheduler_event(engine, &engine->turn,
+                                     ngx_http_conduit_scheduler_turn);
+
+    ngx_add_timer(&engine->tick, NGX_HTTP_CONDUIT_TICK);
+    ngx_add_timer(&engine->rings, NGX_HTTP_CONDUIT_RINGS);
+    ngx_post_event(&engine->turn, &ngx_posted_events);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_conduit_scheduler_exit(ngx_http_conduit_engine_t *engine)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *events[] = { &engine->timer, &engine->tick, &engine->rings,
+                               &engine->turn, &engine->fire };
+
+    for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+
+        if (events[i]->timer_set) {
+            ngx_del_timer(events[i]);
+        }
+
+        if (events[i]->posted) {
+            ngx_delete_posted_event(events[i]);
+        }
+    }
+}
+
+
+static void
+ngx_http_conduit_scheduler_event(ngx_http_conduit_engine_t *engine,
+    ngx_event_t *ev, ngx_event_handler_pt handler)
+{
+    /* in debug logs events are named by the descriptor of a connection */
+
+    engine->dummy.data = engine;
+
+    ev->data = &engine->dummy;
+    ev->handler = handler;
+    ev->log = engine->log;
+    ev->cancelable = 1;
+}
+
+
+void
+ngx_http_conduit_scheduler_wake(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_msec_t after)
+{
+    ngx_event_t  *ev;
+
+    if (after == 0) {
+        ngx_post_event(&cdmcf->engine->turn, &ngx_posted_events);
+        return;
+    }
+
+    ev = &cdmcf->engine->timer;
+
+    if (ev->timer_set) {
+
+        if ((ngx_msec_int_t) (ev->timer.key - ngx_current_msec)
+            <= (ngx_msec_int_t) after)
+        {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ngx_add_timer(ev, after);
+}
+
+
+static void
+ngx_http_conduit_scheduler_timer(ngx_event_t *ev)
+{
+    ngx_connection_t           *c = ev->data;
+    ngx_http_conduit_engine_t  *engine = c->data;
+
+    ngx_http_conduit_scheduler_turn(&engine->turn);
+}
+
+
+static void
+ngx_http_conduit_scheduler_tick(ngx_event_t *ev)
+{
+    ngx_connection_t           *c = ev->data;
+    ngx_http_conduit_engine_t  *engine = c->data;
+
+    ngx_uint_t                  i, n;
+    ngx_http_conduit_sh_t      *sh;
+
+    sh = engine->cdmcf->zone.sh;
+
+    n = ngx_http_conduit_cell_beat(&engine->cdmcf->zone);
+
+    if (n) {
+        (void) ngx_atomic_fetch_add(&sh->counters.takeovers, n);
+
+        ngx_log_error(NGX_LOG_NOTICE, engine->log, 0,
+                      "conduit: took over %ui steps of a dead process", n);
+    }
+
+    for (i = 0; i < sh->nproviders; i++) {
+        if (sh->providers[i].waiting) {
+            ngx_http_conduit_pump(engine, i);
+        }
+    }
+
+    ngx_http_conduit_scheduler_turn(&engine->turn);
+
+    ngx_add_timer(ev, NGX_HTTP_CONDUIT_TICK);
+}
+
+
+static void
+ngx_http_conduit_scheduler_rings(ngx_event_t *ev)
+{
+    ngx_connection_t           *c = ev->data;
+    ngx_http_conduit_engine_t  *engine = c->data;
+
+    ngx_msec_t                  next;
+
+    next = 10 * NGX_HTTP_CONDUIT_RINGS;
+
+    if (ngx_http_conduit_cell_strangers(&engine->cdmcf->zone)) {
+        ngx_http_conduit_news_read(engine);
+        next = NGX_HTTP_CONDUIT_RINGS;
+    }
+
+    ngx_add_timer(ev, next);
+}
+
+
+static void
+ngx_http_conduit_scheduler_turn(ngx_event_t *ev)
+{
+    ngx_connection_t           *c = ev->data;
+    ngx_http_conduit_engine_t  *engine = c->data;
+
+    u_char                      id[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t                    lease;
+    ngx_uint_t                  i;
+    ngx_msec_t                  wait;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_TURN; i++) {
+
+        switch (ngx_http_conduit_due_next(engine, id, &lease, &wait)) {
+
+        case NGX_HTTP_CONDUIT_DUE_NONE:
+
+            if (wait) {
+                ngx_http_conduit_scheduler_wake(engine->cdmcf, wait);
+            }
+
+            return;
+
+        case NGX_HTTP_CONDUIT_DUE_PERFORM:
+            ngx_http_conduit_step_perform(engine, id, lease);
+            break;
+
+        case NGX_HTTP_CONDUIT_DUE_TIMEOUT:
+            ngx_http_conduit_due_fail(engine, id, 0, CONDUIT_ERR_TIMEOUT);
+            break;
+
+        case NGX_HTTP_CONDUIT_DUE_GONE:
+            ngx_http_conduit_due_fail(engine, id, 0,
+                                      CONDUIT_ERR_PROVIDER_UNAVAILABLE);
+            break;
+
+        case NGX_HTTP_CONDUIT_DUE_TRIED:
+            ngx_http_conduit_due_fail(engine, id, 0,
+                                      CONDUIT_ERR_PROVIDER_UNKNOWN);
+            break;
+
+        case NGX_HTTP_CONDUIT_DUE_LAPSE:
+            ngx_http_conduit_due_lapse(engine, id, lease);
+            break;
+
+        case NGX_HTTP_CONDUIT_DUE_AGAIN:
+            break;
+        }
+    }
+
+    /* more is due: let others have the event loop in between */
+
+    ngx_http_conduit_scheduler_wake(engine->cdmcf, 1);
+}
+
+
+/* what is to be done with the task that is due first */
+
+static ngx_http_conduit_due_e
+ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
+    uint64_t *lease, ngx_msec_t *wait)
+{
+    ngx_rbtree_node_t             *first;
+    ngx_msec_int_t                 left;
+    ngx_http_conduit_sh_t         *sh;
+    ngx_http_conduit_due_e         due;
+    ngx_http_conduit_news_t        news;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &engine->cdmcf->zone;
+    sh = zone->sh;
+    due = NGX_HTTP_CONDUIT_DUE_NONE;
+    *wait = 0;
+
+    /* a process that is about to leave begins nothing */
+
+    if (ngx_exiting || ngx_terminate
+        || zone->cell == NGX_HTTP_CONDUIT_NOBODY)
+    {
+        return due;
+    }
+
+    ngx_memzero(&news, sizeof(ngx_http_conduit_news_t));
+
+    ngx_http_conduit_zone_lock(zone);
+
+    if (sh->due.root == &sh->sentinel) {
+        goto done;
+    }
+
+    first = ngx_rbtree_min(sh->due.root, &sh->sentinel);
+    left = (ngx_msec_int_t) (first->key - ngx_current_msec);
+
+    if (left > 0) {
+        *wait = left;
+        goto done;
+    }
+
+    node = (ngx_http_conduit_task_node_t *)
+               ((u_char *) first - offsetof(ngx_http_conduit_task_node_t, due));
+
+    ngx_memcpy(id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    if (node->status <= CONDUIT_PROCESSING) {
+        due = ngx_http_conduit_due_live_locked(engine, node, &news);
+
+    } else if (node->step == NGX_HTTP_CONDUIT_STEP_CANCEL
+               && engine->providers[node->lane->provider])
+    {
+        ngx_http_conduit_node_own_locked(zone, node, zone->cell);
+        ngx_http_conduit_node_due_locked(zone, node);
+        due = NGX_HTTP_CONDUIT_DUE_PERFORM;
+
+    } else if ((ngx_msec_int_t) (node->deadline - ngx_current_msec) > 0) {
+        node->step = NGX_HTTP_CONDUIT_STEP_NONE;
+        ngx_http_conduit_node_due_locked(zone, node);
+        due = NGX_HTTP_CONDUIT_DUE_AGAIN;
+
+    } else {
+        ngx_http_conduit_node_free_locked(zone, node);
+        due = NGX_HTTP_CONDUIT_DUE_AGAIN;
+        goto done;
+    }
+
+    *lease = node->lease;
+
+done:
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    if (due == NGX_HTTP_CONDUIT_DUE_AGAIN) {
+        ngx_http_conduit_news_spread(engine, id, &news);
+    }
+
+    return due;
+}
+
+
+static ngx_http_conduit_due_e
+ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news)
+{
+    ngx_http_conduit_zone_t      *zone;
+    ngx_http_conduit_provider_t  *provider;
+
+    zone = &engine->cdmcf->zone;
+    provider = engine->providers[node->lane->provider];
+
+    if ((ngx_msec_int_t) (node->deadline - ngx_current_msec) <= 0) {
+        return NGX_HTTP_CONDUIT_DUE_TIMEOUT;
+    }
+
+    if (provider == NULL) {
+        return NGX_HTTP_CONDUIT_DUE_GONE;
+    }
+
+    switch (node->step) {
+
+    case NGX_HTTP_CONDUIT_STEP_LEASED:
+        return NGX_HTTP_CONDUIT_DUE_LAPSE;
+
+    case NGX_HTTP_CONDUIT_STEP_BACKOFF:
+
+        if (provider->type == NGX_HTTP_CONDUIT_WORKER || !node->slot) {
+            ngx_http_conduit_step_first_locked(engine, node, provider, news);
+            return node->lease ? NGX_HTTP_CONDUIT_DUE_PERFORM
+                               : NGX_HTTP_CONDUIT_DUE_AGAIN;
+        }
+
+        node->step = NGX_HTTP_CONDUIT_STEP_SUBMIT;
+        break;
+
+    case NGX_HTTP_CONDUIT_STEP_SUBMIT:
+
+        /* its process has died: nobody knows whether there was an answer */
+
+        if (node->attempts >= engine->cdmcf->task_attempts) {
+            return NGX_HTTP_CONDUIT_DUE_TRIED;
+        }
+
+        break;
+    }
+
+    ngx_http_conduit_node_own_locked(zone, node, zone->cell);
+    ngx_http_conduit_node_due_locked(zone, node);
+
+    return NGX_HTTP_CONDUIT_DUE_PERFORM;
+}
+
+
+static void
+ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
+    uint64_t lease, conduit_error_code_e code)
+{
+    ngx_http_conduit_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    change.name.kind = NGX_HTTP_CONDUIT_ANY;
+    change.lease = lease;
+    change.progress = -1;
+    change.eta = -1;
+    change.event = CONDUIT_EV_FAIL;
+    change.error_code = code;
+
+    (void) ngx_http_conduit_task_advance(engine->cdmcf, &change, NULL, NULL);
+}
+
+
+/* a pulling worker has been silent for too long: the next one may try */
+
+static void
+ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine, u_char *id,
+    uint64_t lease)
+{
+    ngx_http_conduit_change_t  change;
+
+    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    change.name.kind = NGX_HTTP_CONDUIT_ANY;
+    change.lease = lease;
+    change.progress = -1;
+    change.eta = -1;
+    change.attempt = 1;
+    change.event = CONDUIT_EV_REQUEUE;
+    change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
+    change.error_code = CONDUIT_ERR_PROVIDER_UNAVAILABLE;
+
+    (void) ngx_http_conduit_task_advance(engine->cdmcf, &change, NULL, NULL);
+}

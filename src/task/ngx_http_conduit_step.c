@@ -1,0 +1,354 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_http_conduit_engine.h>
+
+
+/*
+ * Steps: claimed under the lock, which gives a lease to this process, copied
+ * out of the zone, performed.
+ */
+
+
+static ngx_uint_t ngx_http_conduit_slot_free_locked(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_provider_t *provider);
+static void ngx_http_conduit_slot_take_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+static ngx_http_conduit_task_node_t *ngx_http_conduit_pump_next_locked(
+    ngx_http_conduit_engine_t *engine, ngx_uint_t provider);
+static ngx_int_t ngx_http_conduit_work_split(ngx_http_conduit_work_t *work);
+
+
+size_t
+ngx_http_conduit_run_head_len(ngx_http_conduit_model_t *model)
+{
+    return model->alias.len + 1 + model->upstream.len + 1;
+}
+
+
+u_char *
+ngx_http_conduit_run_head(u_char *p, ngx_http_conduit_model_t *model)
+{
+    p = ngx_cpymem(p, model->alias.data, model->alias.len);
+    *p++ = LF;
+    p = ngx_cpymem(p, model->upstream.data, model->upstream.len);
+    *p++ = LF;
+
+    return p;
+}
+
+
+void
+ngx_http_conduit_step_first_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_provider_t *provider,
+    ngx_http_conduit_news_t *news)
+{
+    ngx_http_conduit_zone_t           *zone;
+    ngx_http_conduit_provider_node_t  *pn;
+
+    zone = &engine->cdmcf->zone;
+    pn = &zone->sh->providers[node->lane->provider];
+
+    node->next_at = ngx_current_msec;
+
+    if (provider && !ngx_exiting && !ngx_terminate
+        && (provider->type == NGX_HTTP_CONDUIT_SANDBOX
+            || (provider->type == NGX_HTTP_CONDUIT_DESCRIBED
+                && pn->waiting == 0
+                && ngx_http_conduit_slot_free_locked(zone, provider))))
+    {
+        ngx_http_conduit_slot_take_locked(zone, node);
+        ngx_http_conduit_node_due_locked(zone, node);
+        return;
+    }
+
+    node->step = NGX_HTTP_CONDUIT_STEP_QUEUED;
+
+    ngx_http_conduit_lane_push_locked(zone, node);
+    ngx_http_conduit_node_due_locked(zone, node);
+
+    if (provider && provider->type == NGX_HTTP_CONDUIT_WORKER) {
+        ngx_http_conduit_news_claims_locked(engine, node, news);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_conduit_slot_free_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_provider_t *provider)
+{
+    ngx_http_conduit_provider_node_t  *pn;
+
+    pn = &zone->sh->providers[provider->index];
+
+    if (provider->concurrency && pn->running >= provider->concurrency) {
+        return 0;
+    }
+
+    if (provider->rpm == 0) {
+        return 1;
+    }
+
+    if (conduit_window_wait(&pn->rpm, provider->rpm, ngx_current_msec)) {
+        return 0;
+    }
+
+    conduit_window_add(&pn->rpm);
+
+    return 1;
+}
+
+
+static void
+ngx_http_conduit_slot_take_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    node->step = NGX_HTTP_CONDUIT_STEP_SUBMIT;
+
+    ngx_http_conduit_node_slot_locked(zone, node, 1);
+    ngx_http_conduit_node_own_locked(zone, node, zone->cell);
+}
+
+
+void
+ngx_http_conduit_pump(ngx_http_conduit_engine_t *engine, ngx_uint_t provider)
+{
+    u_char                         id[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t                       lease;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &engine->cdmcf->zone;
+
+    for ( ;; ) {
+
+        /* told without the lock; a wrong answer is put right by the tick */
+
+        if (ngx_exiting || zone->sh->providers[provider].waiting == 0) {
+            return;
+        }
+
+        ngx_http_conduit_zone_lock(zone);
+
+        node = ngx_http_conduit_pump_next_locked(engine, provider);
+
+        if (node == NULL) {
+            ngx_http_conduit_zone_unlock(zone);
+            return;
+        }
+
+        ngx_http_conduit_slot_take_locked(zone, node);
+        ngx_http_conduit_node_due_locked(zone, node);
+
+        ngx_memcpy(id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+        lease = node->lease;
+
+        ngx_http_conduit_zone_unlock(zone);
+
+        ngx_http_conduit_step_perform(engine, id, lease);
+    }
+}
+
+
+static ngx_http_conduit_task_node_t *
+ngx_http_conduit_pump_next_locked(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t n)
+{
+    conduit_rank_node_t           *first;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_lane_t       *lane;
+    ngx_http_conduit_provider_t   *provider;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &engine->cdmcf->zone;
+    provider = engine->providers[n];
+
+    if (provider == NULL || provider->type == NGX_HTTP_CONDUIT_WORKER) {
+        return NULL;
+    }
+
+    for (lane = zone->sh->providers[n].lanes; lane; lane = lane->next) {
+
+        first = conduit_rank_first(&lane->queue);
+
+        if (first == NULL) {
+            continue;
+        }
+
+        if (!ngx_http_conduit_slot_free_locked(zone, provider)) {
+            return NULL;
+        }
+
+        node = ngx_http_conduit_lane_task(first);
+        ngx_http_conduit_lane_remove_locked(zone, node);
+
+        return node;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_conduit_step_perform(ngx_http_conduit_engine_t *engine, u_char *id,
+    uint64_t lease)
+{
+    ngx_http_conduit_work_t    *work;
+    ngx_http_conduit_change_t   change;
+
+    work = ngx_http_conduit_work_load(engine, id, lease);
+
+    if (work == NULL) {
+
+        /* no memory, or the task has just ended */
+
+        ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+        ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+        change.name.kind = NGX_HTTP_CONDUIT_ANY;
+        change.lease = lease;
+        change.progress = -1;
+        change.eta = -1;
+        change.event = CONDUIT_EV_FAIL;
+        change.error_code = CONDUIT_ERR_INTERNAL_ERROR;
+
+        (void) ngx_http_conduit_task_advance(engine->cdmcf, &change, NULL,
+                                             NULL);
+        return;
+    }
+
+    if (work->provider->type == NGX_HTTP_CONDUIT_SANDBOX) {
+        ngx_http_conduit_sandbox(work);
+
+    } else {
+        ngx_http_conduit_run(work);
+    }
+}
+
+
+ngx_http_conduit_work_t *
+ngx_http_conduit_work_load(ngx_http_conduit_engine_t *engine, u_char *id,
+    uint64_t lease)
+{
+    u_char                        *p;
+    size_t                         room, need;
+    ngx_pool_t                    *pool;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_work_t       *work;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &engine->cdmcf->zone;
+
+    pool = ngx_create_pool(2048, engine->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    work = ngx_pcalloc(pool, sizeof(ngx_http_conduit_work_t));
+    if (work == NULL) {
+        goto failed;
+    }
+
+    room = 1024;
+
+    for ( ;; ) {
+
+        p = ngx_pnalloc(pool, room);
+        if (p == NULL) {
+            goto failed;
+        }
+
+        ngx_http_conduit_zone_lock(zone);
+
+        node = ngx_http_conduit_node_find_locked(zone, id);
+
+        if (node == NULL || node->lease != lease) {
+            ngx_http_conduit_zone_unlock(zone);
+            goto failed;
+        }
+
+        need = node->request.len + node->run.len;
+
+        if (need <= room) {
+            break;
+        }
+
+        ngx_http_conduit_zone_unlock(zone);
+
+        room = need;
+    }
+
+    work->provider = engine->providers[node->lane->provider];
+    work->kind = node->kind;
+    work->status = node->status;
+    work->step = node->step;
+    work->attempts = node->attempts;
+    work->progress = node->progress;
+    work->started = node->started;
+    work->deadline = node->deadline;
+
+    work->request.len = node->request.len;
+    work->prompt.len = node->prompt_len;
+    work->run.len = node->run.len;
+
+    work->request.data = p;
+    work->prompt.data = p + node->prompt_off;
+
+    p = ngx_http_conduit_text_copy_locked(&node->request, p);
+
+    work->run.data = p;
+    ngx_http_conduit_text_copy_locked(&node->run, p);
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    work->pool = pool;
+    work->cdmcf = engine->cdmcf;
+    work->lease = lease;
+    ngx_memcpy(work->id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    if (work->provider && ngx_http_conduit_work_split(work) == NGX_OK) {
+        return work;
+    }
+
+failed:
+
+    ngx_destroy_pool(pool);
+
+    return NULL;
+}
+
+
+/* alias LF upstream LF state */
+
+static ngx_int_t
+ngx_http_conduit_work_split(ngx_http_conduit_work_t *work)
+{
+    u_char  *p, *last;
+
+    last = work->run.data + work->run.len;
+
+    p = ngx_strlchr(work->run.data, last, LF);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    work->alias.data = work->run.data;
+    work->alias.len = p - work->alias.data;
+
+    work->upstream.data = p + 1;
+
+    p = ngx_strlchr(p + 1, last, LF);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    work->upstream.len = p - work->upstream.data;
+
+    work->run.data = p + 1;
+    work->run.len = last - work->run.data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,313 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_http_conduit_engine.h>
+
+
+/* a document of most tasks fits without asking for its length first */
+
+#define NGX_HTTP_CONDUIT_VIEW_ROOM   1024
+
+/* tasks looked at in one hold of the lock */
+
+#define NGX_HTTP_CONDUIT_LIST_STRIDE  512
+
+
+static ngx_http_conduit_task_node_t *ngx_http_conduit_named_locked(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_name_t *name);
+static ngx_int_t ngx_http_conduit_page_read(
+    ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_page_t *page,
+    ngx_uint_t *resumed);
+static ngx_int_t ngx_http_conduit_page_copy(
+    ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_page_t *page,
+    ngx_uint_t n);
+static ngx_queue_t *ngx_http_conduit_page_start_locked(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_page_t *page);
+static ngx_uint_t ngx_http_conduit_page_match_locked(
+    ngx_http_conduit_page_t *page, ngx_http_conduit_task_node_t *node);
+
+
+ngx_int_t
+ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_name_t *name, ngx_uint_t prompt, ngx_pool_t *pool,
+    ngx_http_conduit_view_t *view)
+{
+    u_char                        *p;
+    size_t                         room, need;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &cdmcf->zone;
+    room = NGX_HTTP_CONDUIT_VIEW_ROOM;
+
+    for ( ;; ) {
+
+        p = ngx_pnalloc(pool, room);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_conduit_zone_lock(zone);
+
+        node = ngx_http_conduit_named_locked(zone, name);
+
+        if (node == NULL) {
+            ngx_http_conduit_zone_unlock(zone);
+            return NGX_DECLINED;
+        }
+
+        need = node->document.len + (prompt ? node->prompt_len : 0);
+
+        if (need <= room) {
+            break;
+        }
+
+        ngx_http_conduit_zone_unlock(zone);
+
+        room = need + 256;
+    }
+
+    ngx_http_conduit_view_locked(zone, node, view);
+
+    view->document.data = p;
+    p = ngx_http_conduit_text_copy_locked(&node->document, p);
+
+    view->prompt.len = 0;
+
+    if (prompt) {
+        view->prompt.data = p;
+        view->prompt.len = node->prompt_len;
+        ngx_http_conduit_text_slice_locked(&node->request, p,
+                                           node->prompt_off,
+                                           node->prompt_len);
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_view_t *view)
+{
+    ngx_memcpy(view->id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    view->sequence = node->sequence;
+    view->kind = node->kind;
+    view->status = node->status;
+    view->error_code = node->error_code;
+    view->status_off = node->status_off;
+    view->position_off = node->position_off;
+    view->model_off = node->model_off;
+    view->model_len = node->model_len;
+    view->result_off = node->result_off;
+    view->result_len = node->result_len;
+    view->document.len = node->document.len;
+    view->position = 0;
+
+    if (node->queued && node->status == CONDUIT_PENDING) {
+        view->position = ngx_http_conduit_lane_position_locked(zone, node);
+    }
+}
+
+
+static ngx_http_conduit_task_node_t *
+ngx_http_conduit_named_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_name_t *name)
+{
+    ngx_http_conduit_task_node_t  *node;
+
+    node = ngx_http_conduit_node_find_locked(zone, name->id);
+
+    if (node == NULL
+        || (name->key && node->key != name->key)
+        || (name->kind != NGX_HTTP_CONDUIT_ANY && node->kind != name->kind))
+    {
+        return NULL;
+    }
+
+    return node;
+}
+
+
+ngx_int_t
+ngx_http_conduit_task_list(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_page_t *page)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  resumed;
+
+    page->n = 0;
+    page->more = 0;
+
+    page->views = ngx_palloc(page->pool,
+                             page->limit * sizeof(ngx_http_conduit_view_t));
+    if (page->views == NULL) {
+        return NGX_ERROR;
+    }
+
+    resumed = 0;
+
+    do {
+        rc = ngx_http_conduit_page_read(cdmcf, page, &resumed);
+    } while (rc == NGX_AGAIN);
+
+    return rc;
+}
+
+
+/*
+ * Walks a stride of the key's tasks.  NGX_AGAIN: the next stride begins after
+ * page->id; should that task have gone meanwhile, the page ends there.
+ */
+
+static ngx_int_t
+ngx_http_conduit_page_read(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_page_t *page, ngx_uint_t *resumed)
+{
+    ngx_int_t                      rc;
+    ngx_uint_t                     i, n;
+    ngx_queue_t                   *q, *end;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &cdmcf->zone;
+    rc = NGX_OK;
+    n = page->n;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    end = ngx_queue_sentinel(&page->key->tasks);
+    q = ngx_http_conduit_page_start_locked(zone, page);
+
+    if (q == NULL) {
+        ngx_http_conduit_zone_unlock(zone);
+        page->more = *resumed;
+        return *resumed ? NGX_OK : NGX_DECLINED;
+    }
+
+    for (i = 0; q != end; i++) {
+
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, siblings);
+
+        if (i == NGX_HTTP_CONDUIT_LIST_STRIDE) {
+            rc = NGX_AGAIN;
+            break;
+        }
+
+        ngx_memcpy(page->id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+        if (ngx_http_conduit_page_match_locked(page, node)) {
+
+            if (n == page->limit) {
+                page->more = 1;
+                break;
+            }
+
+            ngx_memcpy(page->views[n].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+            n++;
+        }
+
+        q = page->ascending ? ngx_queue_next(q) : ngx_queue_prev(q);
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    page->after = 1;
+    *resumed = 1;
+
+    if (ngx_http_conduit_page_copy(cdmcf, page, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+/* the documents are copied one by one: each hold of the lock is short */
+
+static ngx_int_t
+ngx_http_conduit_page_copy(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_page_t *page, ngx_uint_t n)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_http_conduit_name_t  name;
+
+    name.key = page->key;
+    name.kind = NGX_HTTP_CONDUIT_ANY;
+
+    for (i = page->n; i < n; i++) {
+
+        ngx_memcpy(name.id, page->views[i].id, NGX_HTTP_CONDUIT_ID_LEN);
+
+        rc = ngx_http_conduit_task_view(cdmcf, &name, 0, page->pool,
+                                        &page->views[page->n]);
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            page->n++;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_queue_t *
+ngx_http_conduit_page_start_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_page_t *page)
+{
+    ngx_queue_t                   *q;
+    ngx_http_conduit_task_node_t  *node;
+
+    q = ngx_queue_sentinel(&page->key->tasks);
+
+    if (page->after) {
+        node = ngx_http_conduit_node_find_locked(zone, page->id);
+
+        if (node == NULL || node->key != page->key) {
+            return NULL;
+        }
+
+        q = &node->siblings;
+    }
+
+    return page->ascending ? ngx_queue_next(q) : ngx_queue_prev(q);
+}
+
+
+static ngx_uint_t
+ngx_http_conduit_page_match_locked(ngx_http_conduit_page_t *page,
+    ngx_http_conduit_task_node_t *node)
+{
+    u_char  model[NGX_HTTP_CONDUIT_NAME_LEN * 6 + 2];
+
+    if (page->status >= 0 && node->status != (ngx_uint_t) page->status) {
+        return 0;
+    }
+
+    if (page->kind != NGX_HTTP_CONDUIT_ANY && node->kind != page->kind) {
+        return 0;
+    }
+
+    if (page->model.len == 0) {
+        return 1;
+    }
+
+    if (node->model_len != page->model.len || node->model_len > sizeof(model)) {
+        return 0;
+    }
+
+    ngx_http_conduit_text_slice_locked(&node->document, model,
+                                       node->model_off, node->model_len);
+
+    return ngx_memcmp(model, page->model.data, node->model_len) == 0;
+}

@@ -1,0 +1,182 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_http_conduit_zone.h>
+
+
+/* how long a reply is kept for its Idempotency-Key */
+
+#define NGX_HTTP_CONDUIT_IDEM_TIME  86400000
+
+
+static void ngx_http_conduit_idem_expire_locked(
+    ngx_http_conduit_zone_t *zone);
+
+
+ngx_http_conduit_key_node_t *
+ngx_http_conduit_key_node(ngx_http_conduit_zone_t *zone, ngx_str_t *name)
+{
+    ngx_http_conduit_key_node_t  *key;
+
+    ngx_http_conduit_zone_lock(zone);
+    key = ngx_http_conduit_key_node_locked(zone, name);
+    ngx_http_conduit_zone_unlock(zone);
+
+    return key;
+}
+
+
+ngx_http_conduit_key_node_t *
+ngx_http_conduit_key_node_locked(ngx_http_conduit_zone_t *zone,
+    ngx_str_t *name)
+{
+    ngx_uint_t                    n;
+    ngx_http_conduit_key_node_t  *key;
+
+    if (name->len > NGX_HTTP_CONDUIT_NAME_LEN) {
+        return NULL;
+    }
+
+    n = ngx_hash_key(name->data, name->len) & zone->sh->key_mask;
+
+    for (key = zone->sh->key_hash[n]; key; key = key->next) {
+        if (key->len == name->len
+            && ngx_memcmp(key->name, name->data, name->len) == 0)
+        {
+            return key;
+        }
+    }
+
+    key = ngx_slab_calloc_locked(zone->shpool,
+                                 sizeof(ngx_http_conduit_key_node_t));
+    if (key == NULL) {
+        return NULL;
+    }
+
+    ngx_queue_init(&key->tasks);
+
+    key->len = (u_short) name->len;
+    ngx_memcpy(key->name, name->data, name->len);
+    key->next = zone->sh->key_hash[n];
+
+    ngx_memory_barrier();
+
+    zone->sh->key_hash[n] = key;
+    zone->sh->nkeys++;
+
+    return key;
+}
+
+
+ngx_http_conduit_idem_node_t *
+ngx_http_conduit_idem_find_locked(ngx_http_conduit_zone_t *zone,
+    u_char *digest)
+{
+    uint32_t                       n;
+    ngx_http_conduit_idem_node_t  *idem;
+
+    ngx_http_conduit_idem_expire_locked(zone);
+
+    ngx_memcpy(&n, digest, sizeof(uint32_t));
+
+    idem = zone->sh->idem_hash[n & zone->sh->idem_mask];
+
+    while (idem) {
+        if (ngx_memcmp(idem->digest, digest, 32) == 0) {
+            return idem;
+        }
+
+        idem = idem->next;
+    }
+
+    return NULL;
+}
+
+
+ngx_http_conduit_idem_node_t *
+ngx_http_conduit_idem_insert_locked(ngx_http_conduit_zone_t *zone,
+    u_char *digest, u_char *fingerprint, u_char *id)
+{
+    uint32_t                       n;
+    ngx_http_conduit_idem_node_t  *idem;
+
+    idem = ngx_slab_calloc_locked(zone->shpool,
+                                  sizeof(ngx_http_conduit_idem_node_t));
+    if (idem == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(idem->digest, digest, 32);
+    ngx_memcpy(idem->fingerprint, fingerprint, 32);
+    ngx_memcpy(idem->id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    idem->expires = ngx_current_msec + NGX_HTTP_CONDUIT_IDEM_TIME;
+    idem->owner = (u_char) zone->cell;
+
+    ngx_memcpy(&n, digest, sizeof(uint32_t));
+    n &= zone->sh->idem_mask;
+
+    ngx_queue_insert_tail(&zone->sh->idem_age, &idem->age);
+
+    idem->next = zone->sh->idem_hash[n];
+    zone->sh->idem_hash[n] = idem;
+    zone->sh->nidem++;
+
+    return idem;
+}
+
+
+void
+ngx_http_conduit_idem_free_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_idem_node_t *idem)
+{
+    uint32_t                        n;
+    ngx_http_conduit_idem_node_t  **p;
+
+    ngx_memcpy(&n, idem->digest, sizeof(uint32_t));
+
+    p = &zone->sh->idem_hash[n & zone->sh->idem_mask];
+
+    for ( /* void */ ; *p; p = &(*p)->next) {
+        if (*p == idem) {
+            *p = idem->next;
+            break;
+        }
+    }
+
+    ngx_queue_remove(&idem->age);
+    zone->sh->nidem--;
+
+    ngx_http_conduit_text_free_locked(zone, &idem->reply);
+    ngx_slab_free_locked(zone->shpool, idem);
+}
+
+
+/* a few at a time, so that no request pays for a day's records */
+
+static void
+ngx_http_conduit_idem_expire_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q;
+    ngx_http_conduit_idem_node_t  *idem;
+
+    for (i = 0; i < 3; i++) {
+
+        if (ngx_queue_empty(&zone->sh->idem_age)) {
+            return;
+        }
+
+        q = ngx_queue_head(&zone->sh->idem_age);
+        idem = ngx_queue_data(q, ngx_http_conduit_idem_node_t, age);
+
+        if ((ngx_msec_int_t) (idem->expires - ngx_current_msec) > 0) {
+            return;
+        }
+
+        ngx_http_conduit_idem_free_locked(zone, idem);
+    }
+}

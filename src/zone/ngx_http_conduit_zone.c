@@ -1,0 +1,306 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_http_conduit_zone.h>
+
+
+static ngx_int_t ngx_http_conduit_zone_inherit(ngx_shm_zone_t *shm_zone,
+    ngx_http_conduit_zone_t *zone);
+static ngx_int_t ngx_http_conduit_zone_tables(ngx_http_conduit_zone_t *zone,
+    size_t size);
+static void *ngx_http_conduit_zone_table(ngx_http_conduit_zone_t *zone,
+    uint32_t mask);
+static uint32_t ngx_http_conduit_zone_mask(size_t n);
+static void ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone);
+static void ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+
+
+_Static_assert(sizeof(ngx_http_conduit_task_node_t) <= 512,
+               "a task node has to fit a slab chunk of 512 bytes");
+_Static_assert(sizeof(ngx_http_conduit_idem_node_t) <= 256,
+               "a kept reply has to fit a slab chunk of 256 bytes");
+
+
+ngx_int_t
+ngx_http_conduit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_conduit_zone_t  *zone = shm_zone->data;
+
+    size_t                    len;
+    ngx_http_conduit_sh_t    *sh;
+
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone->cell = NGX_HTTP_CONDUIT_NOBODY;
+
+    if (data || shm_zone->shm.exists) {
+        return ngx_http_conduit_zone_inherit(shm_zone, zone);
+    }
+
+    sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_conduit_sh_t));
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    sh->layout = NGX_HTTP_CONDUIT_LAYOUT;
+    sh->node_size = sizeof(ngx_http_conduit_task_node_t);
+
+    ngx_queue_init(&sh->tasks);
+    ngx_queue_init(&sh->idem_age);
+    ngx_rbtree_init(&sh->due, &sh->sentinel, ngx_rbtree_insert_timer_value);
+
+    zone->sh = sh;
+
+    if (ngx_http_conduit_zone_tables(zone, shm_zone->shm.size) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = sizeof(" in conduit_zone \"\"") + shm_zone->shm.name.len;
+
+    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
+    if (zone->shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(zone->shpool->log_ctx, " in conduit_zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    /* a full zone is told to clients and counted, not logged each time */
+
+    zone->shpool->log_nomem = 0;
+
+    zone->shpool->data = sh;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_zone_inherit(ngx_shm_zone_t *shm_zone,
+    ngx_http_conduit_zone_t *zone)
+{
+    zone->sh = zone->shpool->data;
+
+    if (zone->sh == NULL
+        || zone->sh->layout != NGX_HTTP_CONDUIT_LAYOUT
+        || zone->sh->node_size != sizeof(ngx_http_conduit_task_node_t))
+    {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "conduit_zone \"%V\" was made by another version of "
+                      "the module: restart nginx instead of reloading it",
+                      &shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    /* the module may have been loaded at another address */
+
+    zone->sh->due.insert = ngx_rbtree_insert_timer_value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_zone_tables(ngx_http_conduit_zone_t *zone, size_t size)
+{
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = zone->sh;
+
+    /* a task takes two kilobytes: on an average, one node in a bucket */
+
+    sh->task_mask = ngx_http_conduit_zone_mask(size / 2048);
+    sh->idem_mask = ngx_http_conduit_zone_mask(size / 8192);
+    sh->key_mask = ngx_http_conduit_zone_mask(size / 32768);
+
+    sh->task_hash = ngx_http_conduit_zone_table(zone, sh->task_mask);
+    sh->idem_hash = ngx_http_conduit_zone_table(zone, sh->idem_mask);
+    sh->key_hash = ngx_http_conduit_zone_table(zone, sh->key_mask);
+
+    if (sh->task_hash == NULL || sh->idem_hash == NULL
+        || sh->key_hash == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_conduit_zone_table(ngx_http_conduit_zone_t *zone, uint32_t mask)
+{
+    return ngx_slab_calloc(zone->shpool, (mask + 1) * sizeof(void *));
+}
+
+
+static uint32_t
+ngx_http_conduit_zone_mask(size_t n)
+{
+    uint32_t  mask;
+
+    for (mask = 63; mask < n && mask < 0x3fffff; mask = mask * 2 + 1) {
+        /* void */
+    }
+
+    return mask;
+}
+
+
+void
+ngx_http_conduit_zone_lock(ngx_http_conduit_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (zone->sh->dirty) {
+        ngx_http_conduit_zone_repair_locked(zone);
+    }
+
+    zone->sh->dirty = 1;
+    ngx_memory_barrier();
+}
+
+
+void
+ngx_http_conduit_zone_unlock(ngx_http_conduit_zone_t *zone)
+{
+    ngx_memory_barrier();
+    zone->sh->dirty = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/*
+ * A process has died with the lock in its hands.  Whatever it was linking,
+ * the forward list of tasks holds complete nodes only: all else is made again
+ * from it.  A node that it had not linked yet, or had just unlinked, is lost
+ * to the zone together with its texts, never to a client: it had not been
+ * confirmed, or had been forgotten.
+ */
+
+void
+ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_queue_t                   *q, *prev;
+    ngx_http_conduit_task_node_t  *node;
+
+    ngx_http_conduit_zone_empty_locked(zone);
+
+    prev = &zone->sh->tasks;
+
+    for (q = prev->next; q != &zone->sh->tasks; q = q->next) {
+        q->prev = prev;
+        prev = q;
+
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, tasks);
+        ngx_http_conduit_zone_relink_locked(zone, node);
+    }
+
+    zone->sh->tasks.prev = prev;
+    zone->sh->dirty = 0;
+
+    (void) ngx_atomic_fetch_add(&zone->sh->counters.repairs, 1);
+}
+
+
+static void
+ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_uint_t                    i;
+    ngx_http_conduit_sh_t        *sh;
+    ngx_http_conduit_lane_t      *lane;
+    ngx_http_conduit_key_node_t  *key;
+
+    sh = zone->sh;
+
+    ngx_memzero(sh->task_hash, (sh->task_mask + 1) * sizeof(void *));
+    ngx_rbtree_init(&sh->due, &sh->sentinel, ngx_rbtree_insert_timer_value);
+
+    for (i = 0; i <= sh->key_mask; i++) {
+        for (key = sh->key_hash[i]; key; key = key->next) {
+            ngx_queue_init(&key->tasks);
+            key->live = 0;
+            key->ntasks = 0;
+        }
+    }
+
+    for (i = 0; i < sh->nproviders; i++) {
+        sh->providers[i].running = 0;
+        sh->providers[i].waiting = 0;
+
+        for (lane = sh->providers[i].lanes; lane; lane = lane->next) {
+            conduit_rank_init(&lane->queue);
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_CELLS; i++) {
+        ngx_queue_init(&sh->cells[i].owned);
+    }
+
+    /* kept replies: the records may be half-linked and are let go */
+
+    ngx_memzero(sh->idem_hash, (sh->idem_mask + 1) * sizeof(void *));
+    ngx_queue_init(&sh->idem_age);
+
+    sh->nidem = 0;
+    sh->ntasks = 0;
+    sh->live = 0;
+    ngx_memzero(sh->status, sizeof(sh->status));
+}
+
+
+static void
+ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_uint_t              n, slot, queued;
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = zone->sh;
+
+    ngx_memcpy(&n, node->id, sizeof(uint32_t));
+    n &= sh->task_mask;
+
+    node->next = sh->task_hash[n];
+    sh->task_hash[n] = node;
+
+    ngx_queue_insert_tail(&node->key->tasks, &node->siblings);
+    node->key->ntasks++;
+
+    sh->ntasks++;
+    sh->status[node->status]++;
+
+    if (node->status <= 1) {
+        node->key->live++;
+        sh->live++;
+    }
+
+    slot = node->slot;
+    node->slot = 0;
+    ngx_http_conduit_node_slot_locked(zone, node, slot);
+
+    queued = (node->step == NGX_HTTP_CONDUIT_STEP_QUEUED
+              && node->status <= 1);
+    node->queued = 0;
+
+    if (queued) {
+        ngx_http_conduit_lane_push_locked(zone, node);
+    }
+
+    /*
+     * Owners find out by their lease; their steps are performed again.  The
+     * leases of pulling workers are not bound to a process.
+     */
+
+    if (node->step != NGX_HTTP_CONDUIT_STEP_LEASED) {
+        node->lease = 0;
+    }
+
+    node->owner = NGX_HTTP_CONDUIT_NOBODY;
+    node->timed = 0;
+    ngx_http_conduit_node_due_locked(zone, node);
+}
