@@ -27,10 +27,6 @@ OUT := $(BUILD)/sanitize
 SAN = -fsanitize=address,undefined -fno-omit-frame-pointer
 endif
 
-ifneq ($(NGX_SRC),$(NGX_DEV))
-OUT := $(OUT)/$(notdir $(abspath $(NGX_SRC)))
-endif
-
 OBJS := $(OUT)/objs
 MODULE := $(OUT)/$(NAME).so
 
@@ -70,7 +66,17 @@ deps-build:
 .PHONY: build
 build: $(OUT)/.loads ## Build build/ngx_http_conduit_module.so and load it once
 
-$(OBJS)/Makefile: config Makefile
+# what was built from another tree, or with another compiler, is built anew
+
+$(OUT)/.source: FORCE
+	@mkdir -p $(@D)
+	@echo '$(abspath $(NGX_SRC)) $(NGINX) $(CC)' | cmp -s - $@ || \
+	    echo '$(abspath $(NGX_SRC)) $(NGINX) $(CC)' >$@
+
+.PHONY: FORCE
+FORCE:
+
+$(OBJS)/Makefile: config Makefile $(OUT)/.source
 	@rm -rf $(OBJS) $(if $(TREE),$(TREE))
 	@mkdir -p $(OUT)
 ifeq ($(TREE),)
@@ -114,8 +120,7 @@ $(OUT)/.loads: $(MODULE) $(OUT)/nginx
 # the nginx that runs and tests start: the plain one, or one with the
 # sanitizer's library in front of everything
 
-$(OUT)/nginx: Makefile
-	@mkdir -p $(OUT)
+$(OUT)/nginx: Makefile $(OUT)/.source
 ifeq ($(SAN),)
 	@printf '%s\n' '#!/bin/sh' 'exec $(NGINX) "$$@"' >$@
 else

@@ -244,7 +244,6 @@ conduit_cavlc_scan(conduit_cavlc_scan_t *scan, const int32_t *coeff,
     uint32_t  i, n, run;
 
     n = 0;
-    run = 0;
 
     scan->total = 0;
     scan->ones = 0;
