@@ -317,6 +317,21 @@ class Response:
     def header(self, name):
         return self.headers.get(name.lower())
 
+    def __getitem__(self, name):
+        """A member of the JSON object in the body, None if not there."""
+
+        try:
+            return self.json().get(name)
+
+        except (ValueError, AttributeError):
+            return None
+
+    def error(self, member='code'):
+        """A member of the error in the body, None if not there."""
+
+        error = self['error']
+        return error.get(member) if isinstance(error, dict) else None
+
     def __repr__(self):
         return 'Response(%d, %r, %r)' % (self.status, self.header_list,
                                          self.body[:500])

@@ -387,7 +387,9 @@ class Provider:
         size = max(len(body), step.get('pad', 0))
         headers['Content-Length'] = str(size)
         for name, value in step.get('headers', {}).items():
-            headers[name] = value.replace('${origin}', request.origin)
+            headers[name] = value.replace(
+                '${origin}', request.origin).replace('${target}',
+                                                     request.target)
         if step.get('close'):
             headers['Connection'] = 'close'
 
