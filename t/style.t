@@ -26,6 +26,7 @@ my %may = (
     proto   => [qw( proto )],
     zone    => [qw( proto zone )],
     event   => [qw( proto zone event )],
+    module  => [qw( proto zone event )],
     store   => [qw( proto zone event module store )],
     task    => [qw( proto zone event module store task )],
     webhook => [qw( proto zone event module store task webhook )],
@@ -391,10 +392,8 @@ sub check_includes {
 
         next if !defined $from || $part eq 'top';
 
-        my $allowed = $part eq 'module' ? [qw( proto zone )] : $may{$part};
-
         bad("nothing includes upward", $file, $n + 1, $header)
-            unless grep { $_ eq $from } @$allowed;
+            unless grep { $_ eq $from } @{$may{$part}};
     }
 }
 

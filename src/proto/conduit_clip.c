@@ -79,7 +79,7 @@ static int
 conduit_clip_create(conduit_clip_work_t *w, const u_char *prompt, size_t len,
     int64_t seed, const conduit_clip_t *clip)
 {
-    size_t          mbs;
+    size_t           mbs;
     conduit_h264_t  *h;
 
     h = &w->h264;
