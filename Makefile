@@ -51,7 +51,8 @@ DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
     libjansson-dev libhiredis-dev libssl-dev zlib1g-dev curl
 DEPS_TEST = perl python3 openssl libtest-base-perl libtest-longstring-perl libtext-diff-perl \
     liblist-moreutils-perl libwww-perl liburi-perl libjson-perl clang \
-    clang-tools cppcheck prometheus libnginx-mod-nchan
+    clang-tools cppcheck prometheus libnginx-mod-nchan node/nodejs npm/npm \
+    python3-requests
 
 .DEFAULT_GOAL := build
 
