@@ -134,6 +134,25 @@ else
 endif
 	@chmod +x $@
 
+# the adapters of src/event under a test's directives; nothing to install
+
+PROBE := $(OUT)/ngx_http_conduit_probe_module.so
+PROBE_OBJS := $(OUT)/probe
+
+.PHONY: probe
+probe: $(if $(TREE),,$(PROBE))
+
+$(PROBE_OBJS)/Makefile: t/event/config Makefile
+	@mkdir -p $(OUT)
+	cd $(NGX_SRC) && . ./conf_flags && \
+	    ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc=$(CC) \
+	    --with-cc-opt='$(CC_OPT)' --add-dynamic-module=$(TOP)/t/event \
+	    --builddir=$(PROBE_OBJS) >$(OUT)/configure-probe.log
+
+$(PROBE): $(PROBE_OBJS)/Makefile $(wildcard t/event/*.c src/event/*.[ch])
+	$(MAKE) -s -f $(PROBE_OBJS)/Makefile -C $(NGX_SRC) modules
+	@cp $(PROBE_OBJS)/$(@F) $@.new && mv $@.new $@
+
 # nginx on conf.example, everything it writes under build/run
 
 RUN := $(BUILD)/run
@@ -191,7 +210,7 @@ export TEST_NGINX_BINARY = $(OUT)/nginx
 
 .PHONY: test
 test: deps ## Run all tests (with SANITIZE=1 under ASan and UBSan)
-	@$(MAKE) -s build units test-nginx
+	@$(MAKE) -s build probe units test-nginx
 	@rm -rf $(OUT)/test
 	prove -j $(JOBS) $(TESTS)
 

@@ -24,6 +24,7 @@ typedef struct {
     ngx_queue_t        active;
     ngx_queue_t        todo;
     ngx_uint_t         nactive;
+    ngx_uint_t         nconnecting;
     ngx_event_t        timer;
     ngx_event_t        work;
     ngx_connection_t   dumb;
@@ -248,12 +249,13 @@ ngx_conduit_curl_add(ngx_conduit_exchange_t *x)
     CURLMcode  code;
 
     /*
-     * when it comes to the connection it is too late: a socket callback that
-     * fails ends all transfers
+     * When it comes to the connection it is too late: a socket callback that
+     * fails ends all transfers.  Those that are connecting may have got theirs
+     * or not.
      */
 
     if (ngx_cycle->free_connection_n + ngx_cycle->reusable_connections_n
-        < NGX_CONDUIT_CURL_RESERVE)
+        < ngx_conduit_curl.nconnecting + NGX_CONDUIT_CURL_RESERVE)
     {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "worker_connections are not enough for a transfer");
@@ -266,9 +268,23 @@ ngx_conduit_curl_add(ngx_conduit_exchange_t *x)
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "curl_multi_add_handle() failed: %s",
                       curl_multi_strerror(code));
+        return code;
     }
 
-    return code;
+    x->connecting = 1;
+    ngx_conduit_curl.nconnecting++;
+
+    return CURLM_OK;
+}
+
+
+void
+ngx_conduit_curl_connected(ngx_conduit_exchange_t *x)
+{
+    if (x->connecting) {
+        x->connecting = 0;
+        ngx_conduit_curl.nconnecting--;
+    }
 }
 
 
@@ -276,6 +292,8 @@ void
 ngx_conduit_curl_remove(ngx_conduit_exchange_t *x)
 {
     CURLMcode  code;
+
+    ngx_conduit_curl_connected(x);
 
     code = curl_multi_remove_handle(ngx_conduit_curl.multi, x->easy);
 

@@ -95,7 +95,6 @@ ngx_conduit_exchange_connection(ngx_conduit_exchange_t *x)
 
     ngx_conduit_exchange_set(x, CURLOPT_PROTOCOLS_STR, "http,https");
     ngx_conduit_exchange_set(x, CURLOPT_FOLLOWLOCATION, 0L);
-    ngx_conduit_exchange_set(x, CURLOPT_PATH_AS_IS, 1L);
     ngx_conduit_exchange_set(x, CURLOPT_HTTP09_ALLOWED, 0L);
     ngx_conduit_exchange_set(x, CURLOPT_TCP_KEEPALIVE, 1L);
 
@@ -419,6 +418,8 @@ ngx_conduit_exchange_prereq(void *data, char *ip, char *local_ip, int port,
     ngx_conduit_exchange_t  *x = data;
 
     t = x->transfer;
+
+    ngx_conduit_curl_connected(x);
 
     if (x->cancelled) {
         return CURL_PREREQFUNC_ABORT;

@@ -67,6 +67,7 @@ struct ngx_conduit_exchange_s {
 
     unsigned                   state:3;
     unsigned                   queued:1;
+    unsigned                   connecting:1;
     unsigned                   literal:1;   /* the host is an address */
     unsigned                   begun:1;     /* the reply has */
     unsigned                   paused:1;
@@ -83,6 +84,7 @@ void ngx_conduit_curl_leave(ngx_conduit_exchange_t *x);
 CURL *ngx_conduit_curl_easy(void);
 void ngx_conduit_curl_free_easy(CURL *easy);
 CURLMcode ngx_conduit_curl_add(ngx_conduit_exchange_t *x);
+void ngx_conduit_curl_connected(ngx_conduit_exchange_t *x);
 void ngx_conduit_curl_remove(ngx_conduit_exchange_t *x);
 ngx_uint_t ngx_conduit_curl_closing(void);
 

@@ -261,7 +261,9 @@ ngx_conduit_exchange_url(ngx_conduit_exchange_t *x)
     }
 
     if (ngx_strlen(text) != t->url.len
-        || curl_url_set(x->url, CURLUPART_URL, (char *) text, 0) != CURLUE_OK
+        || curl_url_set(x->url, CURLUPART_URL, (char *) text,
+                        CURLU_PATH_AS_IS)
+           != CURLUE_OK
         || curl_url_get(x->url, CURLUPART_HOST, &x->host, 0) != CURLUE_OK
         || curl_url_get(x->url, CURLUPART_PORT, &x->port, CURLU_DEFAULT_PORT)
            != CURLUE_OK
@@ -618,7 +620,6 @@ ngx_conduit_exchange_error(ngx_conduit_exchange_t *x, CURLcode code)
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return NGX_CONDUIT_TRANSFER_INTERNAL;
 
     case CURLE_SEND_ERROR:

@@ -42,7 +42,9 @@ ngx_conduit_url_parse(ngx_pool_t *pool, ngx_str_t *text,
         return NGX_ERROR;
     }
 
-    if (curl_url_set(u, CURLUPART_URL, (char *) p, 0) == CURLUE_OK) {
+    if (curl_url_set(u, CURLUPART_URL, (char *) p, CURLU_PATH_AS_IS)
+        == CURLUE_OK)
+    {
         rc = ngx_conduit_url_parts(pool, u, url);
 
     } else {
