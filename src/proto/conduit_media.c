@@ -106,8 +106,8 @@ conduit_media_is_mp4(const u_char *data, size_t len)
 
 
 /*
- * the DocType element, 0x4282, is among the first of the EBML header; its
- * size, 4, is a variable length integer that may be written longer than needed
+ * EBML, unless its DocType element, 0x4282, says that it is no WebM; the size
+ * of that, 4, is a variable length integer, perhaps longer than needed
  */
 
 static int
@@ -136,12 +136,10 @@ conduit_media_is_webm(const u_char *data, size_t len)
             n++;
         }
 
-        if (n + 4 <= len && memcmp(data + n, "webm", 4) == 0) {
-            return 1;
-        }
+        return n + 4 <= len && memcmp(data + n, "webm", 4) == 0;
     }
 
-    return 0;
+    return 1;
 }
 
 

@@ -37,7 +37,7 @@ typedef enum {
 /*
  * The type of a file by its first bytes, never by what somebody says it is:
  * PNG, JPEG, WebP, GIF, MP4 (ISO 14496-12 "ftyp", still pictures and audio
- * excepted), WebM (EBML DocType "webm"); anything else is bin with
+ * excepted), WebM (EBML, other DocTypes excepted); anything else is bin with
  * application/octet-stream.  len may be shorter than the file.  Never NULL.
  */
 const conduit_media_type_t *conduit_media_sniff(const u_char *data,

@@ -23,6 +23,8 @@ static ngx_uint_t ngx_http_conduit_media_store(
     ngx_http_conduit_media_job_t *job, ngx_str_t *bytes);
 static ngx_uint_t ngx_http_conduit_media_encode(
     ngx_http_conduit_media_job_t *job, ngx_str_t *bytes);
+static void ngx_http_conduit_media_unlink(void *ctx);
+static void ngx_http_conduit_media_unlinked(void *ctx);
 
 
 ngx_http_conduit_media_job_t *
@@ -340,4 +342,63 @@ ngx_http_conduit_media_result(ngx_http_conduit_media_t *media,
     tp = ngx_timeofday();
 
     result->expires = ((int64_t) tp->sec + media->ttl) * 1000 + tp->msec;
+}
+
+
+void
+ngx_http_conduit_media_remove(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_str_t *url)
+{
+    u_char                    *p, *path, *name;
+    size_t                     len;
+    ngx_http_conduit_media_t  *media;
+
+    media = cdmcf->media;
+
+    if (media == NULL || url->len <= media->url.len + 1
+        || ngx_strncmp(url->data, media->url.data, media->url.len) != 0
+        || url->data[media->url.len] != '/')
+    {
+        return;
+    }
+
+    name = url->data + media->url.len + 1;
+    len = url->data + url->len - name;
+
+    if (conduit_media_classify(name, len) != CONDUIT_MEDIA_RESULT) {
+        return;
+    }
+
+    path = ngx_conduit_thread_alloc(media->path.len + 1 + len + 1);
+    if (path == NULL) {
+        return;
+    }
+
+    p = ngx_cpymem(path, media->path.data, media->path.len);
+    *p++ = '/';
+    ngx_memcpy(p, name, len);
+
+    /* what cannot be removed now goes when its time is over */
+
+    if (ngx_conduit_thread_post(cdmcf->threads, path,
+                                ngx_http_conduit_media_unlink,
+                                ngx_http_conduit_media_unlinked)
+        != NGX_OK)
+    {
+        ngx_conduit_thread_free(path);
+    }
+}
+
+
+static void
+ngx_http_conduit_media_unlink(void *ctx)
+{
+    (void) unlink(ctx);
+}
+
+
+static void
+ngx_http_conduit_media_unlinked(void *ctx)
+{
+    /* void */
 }

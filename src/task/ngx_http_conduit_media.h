@@ -90,6 +90,7 @@ struct ngx_http_conduit_media_job_s {
 
     ngx_http_conduit_media_job_pt     handler;
     void                             *data;
+    void                             *owner;
 
     /*
      * set at any time by the event loop: nobody wants the result; then it is
@@ -126,6 +127,14 @@ ngx_http_conduit_media_job_t *ngx_http_conduit_media_job(
  * will not, and the job is freed.
  */
 ngx_int_t ngx_http_conduit_media_post(ngx_http_conduit_media_job_t *job);
+
+
+/*
+ * Removes the file behind the URL of a result that nobody has been told of;
+ * a URL that is not of conduit_media is left alone.
+ */
+void ngx_http_conduit_media_remove(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_str_t *url);
 
 
 /*

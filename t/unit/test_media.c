@@ -62,8 +62,10 @@ test_sniff(void)
            "video/webm", "webm with a long size");
     is_str(sniff("\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska")->ext, "bin",
            "matroska is not webm");
-    is_str(sniff("\x1a\x45\xdf\xa3\x9f\x42\x82\x84web")->ext, "bin",
+    is_str(sniff("\x1a\x45\xdf\xa3\x9f\x42\x82\x84web")->ext, "webm",
            "webm cut short");
+    is_str(sniff("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01")->ext, "webm",
+           "webm without a document type in sight");
     is_str(sniff("<html>")->ext, "bin", "text");
     is_str(sniff("<html>")->mime, "application/octet-stream",
            "application/octet-stream");
