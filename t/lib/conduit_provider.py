@@ -99,7 +99,9 @@ class Job:
 class Provider:
     """The server; all methods may be called from any thread."""
 
-    def __init__(self, port=0, certificate=None, key=None):
+    def __init__(self, port=0, certificate=None, key=None,
+                 host='127.0.0.1'):
+        self.host = host
         self.port = port
         self.certificate = certificate
         self.key = key
@@ -173,7 +175,7 @@ class Provider:
     @property
     def url(self):
         scheme = 'https' if self.certificate else 'http'
-        return '%s://127.0.0.1:%d' % (scheme, self.port)
+        return '%s://%s:%d' % (scheme, self.host, self.port)
 
     def start(self):
         ready = threading.Event()
@@ -199,7 +201,7 @@ class Provider:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate, self.key)
         self.server = await asyncio.start_server(
-            self.serve, '127.0.0.1', self.port, ssl=context, backlog=4096,
+            self.serve, self.host, self.port, ssl=context, backlog=4096,
             limit=1 << 20)
         self.port = self.server.sockets[0].getsockname()[1]
 
