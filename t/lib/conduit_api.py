@@ -336,6 +336,7 @@ class Api(Nginx):
 
         if self.own_provider:
             self.provider.stop()
+            self.t.eq(self.provider.faults, [], 'the provider is sane')
 
         private = (self.private + list(self.secrets.values())
                    + [UPSTREAM_SECRET])

@@ -110,6 +110,10 @@ class Family:
                                        i, kind)
                 for i in range(step.get('n', job.n))]
 
+    def url(self, job, step, request, kind='png'):
+        urls = self.urls(job, step, request, kind)
+        return urls[0] if urls else None
+
 
 class OpenAIImages(Family):
     name = 'openai'
@@ -231,7 +235,7 @@ class MiniMax(Family):
         return 200, reply
 
     def fetch(self, job, step, request):
-        url = self.urls(job, step, request, 'mp4')[0]
+        url = self.url(job, step, request, 'mp4')
         return 200, {'file': {'file_id': 'file-%s' % job.id,
                               'bytes': 5896337, 'filename': 'output.mp4',
                               'purpose': 'video_generation',
@@ -391,7 +395,7 @@ class BFL(Family):
             reply['progress'] = step['progress'] / 100
         if step.get('state', 'completed') == 'completed':
             reply['result'] = {
-                'sample': self.urls(job, step, request)[0]}
+                'sample': self.url(job, step, request)}
         return 200, reply
 
 
@@ -443,7 +447,7 @@ class Luma(Family):
                  'failure_reason': None, 'assets': None}
         if step.get('state', 'completed') == 'completed':
             reply['assets'] = {
-                'video': self.urls(job, step, request, 'mp4')[0]}
+                'video': self.url(job, step, request, 'mp4')}
         if step.get('state') == 'failed':
             reply['failure_reason'] = failure(step)[0]
         return reply

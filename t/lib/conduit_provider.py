@@ -28,6 +28,7 @@ import struct
 import sys
 import threading
 import time
+import traceback
 
 from urllib.parse import parse_qs, unquote
 
@@ -126,6 +127,7 @@ class Provider:
             self.released = set()
             self.peaks = collections.Counter()
             self.connections = 0
+            self.faults = []
             self.changed.notify_all()
 
     def script(self, name, **operations):
@@ -422,7 +424,11 @@ class Provider:
         """Finds the step of a request and records it."""
 
         with self.changed:
-            step = self.play(request)
+            try:
+                step = self.play(request)
+            except Exception:
+                self.faults.append(traceback.format_exc())
+                step = {'status': 500, 'json': {}}
             self.requests.append(request)
             request.status = step.get('status', 200)
             self.changed.notify_all()
