@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 #include <ngx_http_conduit_zone.h>
 #include <ngx_conduit_wakeup.h>
+#include <conduit_addr.h>
 
 
 /* The configuration, as all parts see it; conf/ fills it at "nginx -t". */
@@ -75,6 +76,7 @@ typedef struct {
     ngx_uint_t                        task_limit_key;
     ngx_uint_t                        task_limit_total;
 
+    conduit_addr_policy_t             webhook_policy;
     ngx_flag_t                        webhook_plain;
 
     ngx_resolver_t                   *resolver;    /* of the http level */

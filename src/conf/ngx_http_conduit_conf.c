@@ -67,6 +67,7 @@ ngx_http_conduit_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(cdmcf->task_limit_key, 1000);
     ngx_conf_init_uint_value(cdmcf->task_limit_total, 100000);
     ngx_conf_init_value(cdmcf->webhook_plain, 0);
+    cdmcf->webhook_policy.plain = cdmcf->webhook_plain;
 
     if (cdmcf->zone_name.len == 0) {
         ngx_str_set(&cdmcf->zone_name, "conduit");

@@ -32,6 +32,7 @@ typedef struct {
     ngx_str_t                         model;
     ngx_str_t                         provider;
     ngx_str_t                         error_code;
+    ngx_str_t                         transport;   /* of a hub */
 
     void                             *data;        /* of the endpoint */
     unsigned                          rated:1;     /* rate is filled in */

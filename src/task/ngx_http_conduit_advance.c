@@ -257,8 +257,7 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
     adv->head.len = node->head_len;
     ngx_http_conduit_text_slice_locked(&node->run, p, 0, node->head_len);
 
-    ngx_http_conduit_document_webhook(doc, node->webhook.len != 0,
-                                      node->webhook_none);
+    ngx_http_conduit_document_webhook(doc, node->hooks);
 
     doc->progress = (change->progress < 0)
                     ? node->progress
@@ -442,6 +441,8 @@ ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
         node->position_off = (uint32_t) doc->position_off;
         node->model_off = (uint32_t) doc->model_off;
         node->metadata_off = (uint32_t) doc->metadata_off;
+        node->error_off = (uint32_t) doc->error_off;
+        node->error_len = (uint32_t) doc->error_len;
         node->result_off = (uint32_t) doc->result_off;
         node->result_len = (uint32_t) doc->result_len;
 

@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_conduit_document.h>
+#include <conduit_request.h>
 
 
 #define NGX_HTTP_CONDUIT_DOCUMENT_FIXED  1280
@@ -19,17 +20,26 @@ static u_char *ngx_http_conduit_document_results(
 static u_char *ngx_http_conduit_document_flat(
     ngx_http_conduit_document_t *doc, u_char *p);
 static u_char *ngx_http_conduit_document_error(
-    ngx_http_conduit_document_t *doc, u_char *p);
+    ngx_http_conduit_document_t *doc, u_char *start, u_char *p);
 
 
 void
 ngx_http_conduit_document_webhook(ngx_http_conduit_document_t *doc,
-    ngx_uint_t on, ngx_uint_t none)
+    ngx_uint_t hooks)
 {
-    if (!on) {
+    ngx_uint_t  told;
+
+    static ngx_uint_t  ends[CONDUIT_STATUS_N] = {
+        0, 0, CONDUIT_HOOK_COMPLETED, CONDUIT_HOOK_FAILED,
+        CONDUIT_HOOK_CANCELLED
+    };
+
+    told = ends[doc->status];
+
+    if (hooks == 0) {
         ngx_str_set(&doc->webhook, "null");
 
-    } else if (none) {
+    } else if (told && !(hooks & told)) {
         ngx_str_set(&doc->webhook, "{\"status\":\"none\",\"attempts\":0,"
                     "\"last_status\":null,\"last_error\":null}");
 
@@ -115,7 +125,7 @@ ngx_http_conduit_document_write(ngx_http_conduit_document_t *doc, u_char *p)
 
     p = ngx_sprintf(p, ",\"sequence\":%uL,\"result\":", doc->sequence);
     p = ngx_http_conduit_document_results(doc, start, p);
-    p = ngx_http_conduit_document_error(doc, p);
+    p = ngx_http_conduit_document_error(doc, start, p);
 
     p = ngx_sprintf(p, ",\"metadata\":");
     doc->metadata_off = p - start;
@@ -236,7 +246,8 @@ ngx_http_conduit_document_flat(ngx_http_conduit_document_t *doc, u_char *p)
 
 
 static u_char *
-ngx_http_conduit_document_error(ngx_http_conduit_document_t *doc, u_char *p)
+ngx_http_conduit_document_error(ngx_http_conduit_document_t *doc,
+    u_char *start, u_char *p)
 {
     ngx_str_t             error;
     const conduit_str_t  *word;
@@ -256,7 +267,9 @@ ngx_http_conduit_document_error(ngx_http_conduit_document_t *doc, u_char *p)
     word = conduit_error_word(doc->error_code);
 
     p = ngx_sprintf(p, ",\"error\":");
+    doc->error_off = p - start;
     p = ngx_http_conduit_json_string(p, &error);
+    doc->error_len = p - start - doc->error_off;
 
     return ngx_sprintf(p, ",\"error_code\":\"%*s\"", word->len, word->data);
 }

@@ -49,14 +49,19 @@ typedef struct {
     size_t                            model_off;
     size_t                            result_off;
     size_t                            result_len;
+    size_t                            error_off;
+    size_t                            error_len;
     size_t                            metadata_off;
 } ngx_http_conduit_document_t;
 
 
-/* the member "webhook": null, pending, or none if no event tells the end */
+/*
+ * The member "webhook" for a set of CONDUIT_HOOK_*: null without any, none if
+ * the status that the document tells is not among them, else pending.
+ */
 
 void ngx_http_conduit_document_webhook(ngx_http_conduit_document_t *doc,
-    ngx_uint_t on, ngx_uint_t none);
+    ngx_uint_t hooks);
 
 /* at most this many bytes are written */
 

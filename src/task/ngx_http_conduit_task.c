@@ -183,8 +183,7 @@ ngx_http_conduit_create_document(ngx_http_conduit_draft_t *draft)
         ngx_str_set(&doc->metadata, "{}");
     }
 
-    ngx_http_conduit_document_webhook(doc, create->webhook.len != 0,
-                                      create->webhook_none);
+    ngx_http_conduit_document_webhook(doc, create->hooks);
 
     alias = &create->model->alias;
 
@@ -322,7 +321,7 @@ ngx_http_conduit_create_node_locked(ngx_http_conduit_engine_t *engine,
     node->updated = draft->doc.created;
     node->timeout = create->timeout;
     node->deadline = ngx_current_msec + create->timeout;
-    node->webhook_none = create->webhook_none;
+    node->hooks = (u_char) create->hooks;
 
     if (ngx_http_conduit_create_texts_locked(zone, draft, node) != NGX_OK) {
         goto full;
@@ -544,6 +543,27 @@ ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
 
             idem->owner = NGX_HTTP_CONDUIT_NOBODY;
         }
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+}
+
+
+void
+ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest)
+{
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_idem_node_t  *idem;
+
+    zone = &cdmcf->zone;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    idem = ngx_http_conduit_idem_find_locked(zone, digest);
+
+    if (idem && idem->code == 0) {
+        idem->owner = NGX_HTTP_CONDUIT_NOBODY;
     }
 
     ngx_http_conduit_zone_unlock(zone);

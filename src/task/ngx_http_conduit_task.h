@@ -44,6 +44,8 @@ typedef struct {
     size_t                            position_off;
     size_t                            model_off;
     size_t                            model_len;
+    size_t                            error_off;
+    size_t                            error_len;
     size_t                            result_off;
     size_t                            result_len;
     ngx_str_t                         document;
@@ -68,7 +70,7 @@ typedef struct {
     ngx_str_t                         prompt;      /* JSON text inside of it */
     ngx_str_t                         metadata;    /* JSON object, or empty */
     ngx_str_t                         webhook;     /* JSON object, or empty */
-    unsigned                          webhook_none:1;  /* no terminal event */
+    ngx_uint_t                        hooks;       /* CONDUIT_HOOK_* */
     unsigned                          sync:1;      /* reply comes at the end */
     ngx_msec_t                        timeout;     /* 0: the default */
     ngx_uint_t                        limit;       /* of the key; 0: none */
@@ -161,6 +163,10 @@ ngx_int_t ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
 /* keeps the reply of a synchronous create for its Idempotency-Key */
 void ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *digest, ngx_uint_t code, ngx_str_t *reply);
+
+/* its client has gone: whoever repeats the request waits for the same task */
+void ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest);
 
 /* forgets an Idempotency-Key whose create has come to nothing */
 void ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,

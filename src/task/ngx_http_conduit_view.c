@@ -105,6 +105,8 @@ ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
     view->position_off = node->position_off;
     view->model_off = node->model_off;
     view->model_len = node->model_len;
+    view->error_off = node->error_off;
+    view->error_len = node->error_len;
     view->result_off = node->result_off;
     view->result_len = node->result_len;
     view->document.len = node->document.len;

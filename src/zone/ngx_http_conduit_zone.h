@@ -172,6 +172,8 @@ struct ngx_http_conduit_task_node_s {
     uint32_t                            model_len;
     uint32_t                            result_off;
     uint32_t                            result_len;
+    uint32_t                            error_off;
+    uint32_t                            error_len;
     uint32_t                            metadata_off;
     uint32_t                            metadata_len;
     uint32_t                            prompt_off;    /* in request */
@@ -186,10 +188,10 @@ struct ngx_http_conduit_task_node_s {
     u_char                              progress;
     u_char                              attempts;
     u_char                              error_code;
+    u_char                              hooks;     /* events of webhooks */
     unsigned                            slot:1;    /* counted in running */
     unsigned                            queued:1;  /* in the lane */
     unsigned                            timed:1;   /* in the due tree */
-    unsigned                            webhook_none:1;  /* at the end */
 };
 
 
