@@ -6,628 +6,628 @@
 
 #include <ngx_conduit_exchange.h>
 
+#include <openssl/err.h>
+
+
+static void ngx_conduit_exchange_begin(ngx_conduit_exchange_t *x);
+static const char *ngx_conduit_exchange_url(ngx_conduit_exchange_t *x);
+static ngx_uint_t ngx_conduit_exchange_literal(u_char *host, size_t len);
+static void ngx_conduit_exchange_lookup_handler(ngx_conduit_lookup_t *lookup);
+static void ngx_conduit_exchange_run(ngx_conduit_exchange_t *x);
+static ngx_int_t ngx_conduit_exchange_addresses(ngx_conduit_exchange_t *x);
+static void ngx_conduit_exchange_continue(ngx_conduit_exchange_t *x);
+static void ngx_conduit_exchange_fail(ngx_conduit_exchange_t *x,
+    ngx_uint_t error, const char *message);
+static ngx_uint_t ngx_conduit_exchange_error(ngx_conduit_exchange_t *x,
+    CURLcode code);
+static const char *ngx_conduit_exchange_message(ngx_conduit_exchange_t *x,
+    CURLcode code);
+static void ngx_conduit_exchange_result(ngx_conduit_exchange_t *x);
+static void ngx_conduit_exchange_end(ngx_conduit_exchange_t *x);
+
+
+/* called by the posted event, outside of libcurl */
+
+void
+ngx_conduit_exchange_work(ngx_conduit_exchange_t *x)
+{
+    if (x->cancelled) {
+        ngx_conduit_exchange_destroy(x);
+        return;
+    }
+
+    if (x->failure) {
+        ngx_conduit_exchange_fail(x, x->failure,
+                                  ngx_conduit_exchange_message(x, CURLE_OK));
+        return;
+    }
+
+    switch (x->state) {
+
+    case NGX_CONDUIT_EXCHANGE_STARTED:
+        ngx_conduit_exchange_begin(x);
+        return;
+
+    case NGX_CONDUIT_EXCHANGE_READY:
+        ngx_conduit_exchange_run(x);
+        return;
+
+    case NGX_CONDUIT_EXCHANGE_RUNNING:
+        ngx_conduit_exchange_continue(x);
+        return;
+
+    default:
+        return;
+    }
+}
+
+
+static void
+ngx_conduit_exchange_begin(ngx_conduit_exchange_t *x)
+{
+    ngx_int_t    rc;
+    const char  *message;
+
+    if (ngx_conduit_curl_closing()) {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_ABORTED,
+                                  "the worker is shutting down");
+        return;
+    }
+
+    message = ngx_conduit_exchange_url(x);
+
+    if (message) {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_INTERNAL, message);
+        return;
+    }
+
+    if (x->literal) {
+        ngx_conduit_exchange_run(x);
+        return;
+    }
+
+    x->lookup.resolver = x->transfer->resolver;
+    x->lookup.timeout = x->transfer->resolver_timeout;
+    x->lookup.handler = ngx_conduit_exchange_lookup_handler;
+    x->lookup.data = x;
+
+    rc = ngx_conduit_lookup_start(&x->lookup);
+
+    if (rc == NGX_OK) {
+        ngx_conduit_exchange_run(x);
+        return;
+    }
+
+    x->state = NGX_CONDUIT_EXCHANGE_LOOKUP;
+
+    ngx_conduit_exchange_arm(x);
+}
+
 
 /*
- * Seconds that a kept connection may have been idle before a request that
- * must not be repeated is sent on it.  Servers drop idle connections after
- * five seconds and more; a request that meets the drop is lost.
+ * The URL is taken apart once, and libcurl is given the parts: what is
+ * looked up and checked here cannot differ from where it connects.
  */
-#define NGX_CONDUIT_EXCHANGE_IDLE  3L
 
-/* seconds that libcurl keeps the addresses it was given for a transfer */
-#define NGX_CONDUIT_EXCHANGE_DNS   3600L
-
-
-#define ngx_conduit_exchange_set(x, option, value)                            \
-    code = curl_easy_setopt((x)->easy, option, value);                        \
-                                                                              \
-    if (code != CURLE_OK) {                                                   \
-        return code;                                                          \
-    }
-
-
-static CURLcode ngx_conduit_exchange_connection(ngx_conduit_exchange_t *x);
-static CURLcode ngx_conduit_exchange_tls(ngx_conduit_exchange_t *x);
-static CURLcode ngx_conduit_exchange_request(ngx_conduit_exchange_t *x);
-static CURLcode ngx_conduit_exchange_callbacks(ngx_conduit_exchange_t *x);
-static CURLcode ngx_conduit_exchange_headers(ngx_conduit_exchange_t *x);
-static CURLcode ngx_conduit_exchange_push(ngx_conduit_exchange_t *x,
-    ngx_str_t *name, ngx_str_t *value);
-static ngx_uint_t ngx_conduit_exchange_has(ngx_conduit_transfer_t *t,
-    const char *name);
-static char *ngx_conduit_exchange_string(ngx_pool_t *pool, ngx_str_t *s);
-
-static int ngx_conduit_exchange_resolve(void *resolver, void *reserved,
-    void *data);
-static curl_socket_t ngx_conduit_exchange_socket(void *data,
-    curlsocktype purpose, struct curl_sockaddr *address);
-static int ngx_conduit_exchange_prereq(void *data, char *ip, char *local_ip,
-    int port, int local_port);
-static ngx_int_t ngx_conduit_exchange_check(ngx_conduit_transfer_t *t,
-    char *ip);
-static size_t ngx_conduit_exchange_header(char *p, size_t size, size_t n,
-    void *data);
-static size_t ngx_conduit_exchange_write(char *p, size_t size, size_t n,
-    void *data);
-static size_t ngx_conduit_exchange_sink(ngx_conduit_exchange_t *x, u_char *p,
-    size_t len);
-static size_t ngx_conduit_exchange_collect(ngx_conduit_exchange_t *x,
-    u_char *p, size_t len);
-static size_t ngx_conduit_exchange_capacity(ngx_conduit_exchange_t *x,
-    size_t need);
-
-
-CURLcode
-ngx_conduit_exchange_setup(ngx_conduit_exchange_t *x)
+static const char *
+ngx_conduit_exchange_url(ngx_conduit_exchange_t *x)
 {
-    CURLcode  code;
-
-    ngx_conduit_exchange_set(x, CURLOPT_PRIVATE, x);
-    ngx_conduit_exchange_set(x, CURLOPT_NOSIGNAL, 1L);
-    ngx_conduit_exchange_set(x, CURLOPT_CURLU, x->url);
-
-    code = ngx_conduit_exchange_connection(x);
-    if (code != CURLE_OK) {
-        return code;
-    }
-
-    code = ngx_conduit_exchange_tls(x);
-    if (code != CURLE_OK) {
-        return code;
-    }
-
-    code = ngx_conduit_exchange_request(x);
-    if (code != CURLE_OK) {
-        return code;
-    }
-
-    return ngx_conduit_exchange_callbacks(x);
-}
-
-
-static CURLcode
-ngx_conduit_exchange_connection(ngx_conduit_exchange_t *x)
-{
-    CURLcode                 code;
+    char                    *scheme;
+    u_char                  *text;
+    size_t                   len;
+    ngx_uint_t               http;
     ngx_conduit_transfer_t  *t;
 
     t = x->transfer;
 
-    ngx_conduit_exchange_set(x, CURLOPT_PROTOCOLS_STR, "http,https");
-    ngx_conduit_exchange_set(x, CURLOPT_FOLLOWLOCATION, 0L);
-    ngx_conduit_exchange_set(x, CURLOPT_HTTP09_ALLOWED, 0L);
-    ngx_conduit_exchange_set(x, CURLOPT_TCP_KEEPALIVE, 1L);
-
-    /* the environment's proxies are not meant for us */
-    ngx_conduit_exchange_set(x, CURLOPT_PROXY, "");
-
-    ngx_conduit_exchange_set(x, CURLOPT_CONNECTTIMEOUT_MS,
-                             (long) t->connect_timeout);
-
-    /* libcurl never resolves, see ngx_conduit_exchange_resolve() */
-
-    ngx_conduit_exchange_set(x, CURLOPT_QUICK_EXIT, 1L);
-    ngx_conduit_exchange_set(x, CURLOPT_DNS_CACHE_TIMEOUT,
-                             NGX_CONDUIT_EXCHANGE_DNS);
-
-    if (!x->literal) {
-        ngx_conduit_exchange_set(x, CURLOPT_RESOLVE, &x->resolve);
+    text = ngx_pnalloc(t->pool, t->url.len + 1);
+    if (text == NULL) {
+        return "no memory";
     }
 
-    if (t->once) {
-        ngx_conduit_exchange_set(x, CURLOPT_MAXAGE_CONN,
-                                 NGX_CONDUIT_EXCHANGE_IDLE);
+    *ngx_cpymem(text, t->url.data, t->url.len) = '\0';
+
+    x->url = curl_url();
+    if (x->url == NULL) {
+        return "no memory";
     }
 
-    return CURLE_OK;
-}
-
-
-static CURLcode
-ngx_conduit_exchange_tls(ngx_conduit_exchange_t *x)
-{
-    char                    *file;
-    CURLcode                 code;
-    ngx_conduit_transfer_t  *t;
-
-    t = x->transfer;
-
-    ngx_conduit_exchange_set(x, CURLOPT_SSL_VERIFYPEER, 1L);
-    ngx_conduit_exchange_set(x, CURLOPT_SSL_VERIFYHOST, 2L);
-
-    if (t->trusted_certificate.len) {
-        file = ngx_conduit_exchange_string(t->pool, &t->trusted_certificate);
-        if (file == NULL) {
-            return CURLE_OUT_OF_MEMORY;
-        }
-
-    } else {
-        file = (char *) curl_version_info(CURLVERSION_NOW)->cainfo;
-    }
-
-    if (file) {
-        ngx_conduit_exchange_set(x, CURLOPT_CAINFO, file);
-
-        /*
-         * without a directory the parsed file is kept for the connections to
-         * come; parsing the system's takes 20 ms
-         */
-
-        ngx_conduit_exchange_set(x, CURLOPT_CAPATH, NULL);
-    }
-
-    return CURLE_OK;
-}
-
-
-static CURLcode
-ngx_conduit_exchange_request(ngx_conduit_exchange_t *x)
-{
-    char                    *method;
-    CURLcode                 code;
-    ngx_uint_t               body;
-    ngx_conduit_transfer_t  *t;
-
-    t = x->transfer;
-    body = (t->body.data != NULL);
-
-    if (t->method.len == 0) {
-        ngx_str_set(&t->method, "GET");
-    }
-
-    method = ngx_conduit_exchange_string(t->pool, &t->method);
-    if (method == NULL) {
-        return CURLE_OUT_OF_MEMORY;
-    }
-
-    if (ngx_strcmp(method, "HEAD") == 0) {
-        ngx_conduit_exchange_set(x, CURLOPT_NOBODY, 1L);
-
-    } else if (body || ngx_strcmp(method, "POST") == 0
-               || ngx_strcmp(method, "PUT") == 0
-               || ngx_strcmp(method, "PATCH") == 0)
+    if (ngx_strlen(text) != t->url.len
+        || curl_url_set(x->url, CURLUPART_URL, (char *) text,
+                        CURLU_PATH_AS_IS)
+           != CURLUE_OK
+        || curl_url_get(x->url, CURLUPART_HOST, &x->host, 0) != CURLUE_OK
+        || curl_url_get(x->url, CURLUPART_PORT, &x->port, CURLU_DEFAULT_PORT)
+           != CURLUE_OK
+        || curl_url_get(x->url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
     {
-        ngx_conduit_exchange_set(x, CURLOPT_POST, 1L);
-        ngx_conduit_exchange_set(x, CURLOPT_POSTFIELDSIZE_LARGE,
-                                 (curl_off_t) t->body.len);
-        ngx_conduit_exchange_set(x, CURLOPT_POSTFIELDS,
-                                 body ? (char *) t->body.data : "");
-
-    } else {
-        ngx_conduit_exchange_set(x, CURLOPT_HTTPGET, 1L);
+        return "invalid URL";
     }
 
-    ngx_conduit_exchange_set(x, CURLOPT_CUSTOMREQUEST, method);
+    http = (ngx_strcmp(scheme, "http") == 0
+            || ngx_strcmp(scheme, "https") == 0);
 
-    return ngx_conduit_exchange_headers(x);
+    curl_free(scheme);
+
+    if (!http) {
+        return "the scheme of the URL is not http or https";
+    }
+
+    len = ngx_strlen(x->host);
+
+    x->lookup.host.data = (u_char *) x->host;
+    x->lookup.host.len = len;
+
+    ngx_strlow(x->lookup.host.data, x->lookup.host.data, len);
+
+    x->literal = ngx_conduit_exchange_literal(x->lookup.host.data, len);
+
+    return NULL;
 }
 
 
-static CURLcode
-ngx_conduit_exchange_callbacks(ngx_conduit_exchange_t *x)
+/* hosts that libcurl turns into an address without any lookup */
+
+static ngx_uint_t
+ngx_conduit_exchange_literal(u_char *host, size_t len)
 {
-    CURLcode                 code;
-    ngx_conduit_transfer_t  *t;
+    static const char  localhost[] = ".localhost";
 
-    t = x->transfer;
+    size_t  n;
 
-    ngx_conduit_exchange_set(x, CURLOPT_RESOLVER_START_FUNCTION,
-                             ngx_conduit_exchange_resolve);
-    ngx_conduit_exchange_set(x, CURLOPT_RESOLVER_START_DATA, x);
-    ngx_conduit_exchange_set(x, CURLOPT_OPENSOCKETFUNCTION,
-                             ngx_conduit_exchange_socket);
-    ngx_conduit_exchange_set(x, CURLOPT_OPENSOCKETDATA, x);
-    ngx_conduit_exchange_set(x, CURLOPT_PREREQFUNCTION,
-                             ngx_conduit_exchange_prereq);
-    ngx_conduit_exchange_set(x, CURLOPT_PREREQDATA, x);
-    ngx_conduit_exchange_set(x, CURLOPT_HEADERFUNCTION,
-                             ngx_conduit_exchange_header);
-    ngx_conduit_exchange_set(x, CURLOPT_HEADERDATA, x);
-    ngx_conduit_exchange_set(x, CURLOPT_WRITEFUNCTION,
-                             ngx_conduit_exchange_write);
-    ngx_conduit_exchange_set(x, CURLOPT_WRITEDATA, x);
-    ngx_conduit_exchange_set(x, CURLOPT_MAXFILESIZE_LARGE,
-                             (curl_off_t) t->max_size);
+    n = sizeof(localhost) - 1;
 
-    return CURLE_OK;
+    if (host[0] == '[') {
+        return 1;
+    }
+
+    if (len == n - 1) {
+        return ngx_memcmp(host, localhost + 1, n - 1) == 0;
+    }
+
+    if (len > n && ngx_memcmp(host + len - n, localhost, n) == 0) {
+        return 1;
+    }
+
+    return ngx_inet_addr(host, len) != INADDR_NONE;
 }
 
 
-static CURLcode
-ngx_conduit_exchange_headers(ngx_conduit_exchange_t *x)
+static void
+ngx_conduit_exchange_lookup_handler(ngx_conduit_lookup_t *lookup)
 {
-    CURLcode                 code;
-    ngx_str_t                name, empty;
+    ngx_conduit_exchange_t  *x;
+
+    x = lookup->data;
+
+    x->state = NGX_CONDUIT_EXCHANGE_READY;
+
+    ngx_conduit_exchange_arm(x);
+    ngx_conduit_curl_queue(x);
+}
+
+
+static void
+ngx_conduit_exchange_run(ngx_conduit_exchange_t *x)
+{
+    ngx_int_t  rc;
+
+    rc = x->literal ? NGX_OK : ngx_conduit_exchange_addresses(x);
+
+    if (rc == NGX_DECLINED) {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_BLOCKED,
+                                  "the address of the host is refused");
+        return;
+    }
+
+    if (rc == NGX_ABORT) {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_DNS,
+                                  "the host could not be resolved");
+        return;
+    }
+
+    if (rc == NGX_OK) {
+        x->easy = ngx_conduit_curl_easy();
+    }
+
+    if (rc != NGX_OK
+        || x->easy == NULL
+        || ngx_conduit_exchange_setup(x) != CURLE_OK)
+    {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_INTERNAL,
+                                  "the request could not be set up");
+        return;
+    }
+
+    if (ngx_conduit_curl_add(x) != CURLM_OK) {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_INTERNAL,
+                                  "no connection is free");
+        return;
+    }
+
+    x->state = NGX_CONDUIT_EXCHANGE_RUNNING;
+}
+
+
+/*
+ * One address that is refused is enough: who names a public and a private
+ * one means the private one.  NGX_ABORT: there are none.
+ */
+
+static ngx_int_t
+ngx_conduit_exchange_addresses(ngx_conduit_exchange_t *x)
+{
+    u_char                  *p, *start;
+    size_t                   len;
     ngx_uint_t               i;
-    ngx_keyval_t            *kv;
+    socklen_t                socklen;
+    struct sockaddr         *sa;
+    ngx_conduit_lookup_t    *lookup;
     ngx_conduit_transfer_t  *t;
 
     t = x->transfer;
+    lookup = &x->lookup;
 
-    /* a name without value keeps libcurl from adding the header by itself */
-
-    ngx_str_null(&empty);
-    ngx_str_set(&name, "Expect:");
-
-    code = ngx_conduit_exchange_push(x, &name, &empty);
-    if (code != CURLE_OK) {
-        return code;
+    if (lookup->naddrs == 0) {
+        return NGX_ABORT;
     }
 
-    if (!ngx_conduit_exchange_has(t, "Content-Type")) {
-        ngx_str_set(&name, "Content-Type:");
+    len = sizeof("+::") + ngx_strlen(x->host) + ngx_strlen(x->port)
+          + lookup->naddrs * (NGX_INET6_ADDRSTRLEN + sizeof("[],"));
 
-        code = ngx_conduit_exchange_push(x, &name, &empty);
-        if (code != CURLE_OK) {
-            return code;
+    start = ngx_pnalloc(t->pool, len);
+    if (start == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(start, "+%s:%s:", x->host, x->port);
+
+    for (i = 0; i < lookup->naddrs; i++) {
+        sa = &lookup->addrs[i].sockaddr;
+        socklen = (sa->sa_family == AF_INET) ? sizeof(struct sockaddr_in)
+                                             : sizeof(struct sockaddr_in6);
+
+        if (t->address
+            && t->address(sa, socklen, t->address_data) != NGX_OK)
+        {
+            return NGX_DECLINED;
         }
-    }
 
-    /* each is put before the others */
-
-    kv = t->headers.elts;
-
-    for (i = t->headers.nelts; i > 0; i--) {
-        code = ngx_conduit_exchange_push(x, &kv[i - 1].key, &kv[i - 1].value);
-        if (code != CURLE_OK) {
-            return code;
+        if (i) {
+            *p++ = ',';
         }
-    }
 
-    ngx_conduit_exchange_set(x, CURLOPT_HTTPHEADER, x->headers);
+        /* with a zero port only the address is printed */
 
-    return CURLE_OK;
-}
+        if (sa->sa_family == AF_INET) {
+            p += ngx_sock_ntop(sa, socklen, p, NGX_SOCKADDR_STRLEN, 0);
 
-
-/* the list lies in the pool, libcurl only reads it */
-
-static CURLcode
-ngx_conduit_exchange_push(ngx_conduit_exchange_t *x, ngx_str_t *name,
-    ngx_str_t *value)
-{
-    u_char             *p;
-    size_t              i;
-    ngx_pool_t         *pool;
-    struct curl_slist  *header;
-
-    pool = x->transfer->pool;
-
-    header = ngx_palloc(pool, sizeof(struct curl_slist));
-    if (header == NULL) {
-        return CURLE_OUT_OF_MEMORY;
-    }
-
-    p = ngx_pnalloc(pool, name->len + sizeof(": ") + value->len);
-    if (p == NULL) {
-        return CURLE_OUT_OF_MEMORY;
-    }
-
-    header->data = (char *) p;
-
-    p = ngx_cpymem(p, name->data, name->len);
-
-    if (value->len) {
-        *p++ = ':';
-        *p++ = ' ';
-        p = ngx_cpymem(p, value->data, value->len);
-
-    } else if (name->len && name->data[name->len - 1] != ':') {
-        /* this is how a header with an empty value is written */
-        *p++ = ';';
+        } else {
+            *p++ = '[';
+            p += ngx_sock_ntop(sa, socklen, p, NGX_SOCKADDR_STRLEN, 0);
+            *p++ = ']';
+        }
     }
 
     *p = '\0';
 
-    for (i = 0; i < (size_t) (p - (u_char *) header->data); i++) {
-        if ((u_char) header->data[i] < ' ' && header->data[i] != '\t') {
-            return CURLE_BAD_FUNCTION_ARGUMENT;
-        }
+    x->resolve.data = (char *) start;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_conduit_exchange_continue(ngx_conduit_exchange_t *x)
+{
+    CURLcode  code;
+
+    if (!x->resume) {
+        return;
     }
 
-    header->next = x->headers;
-    x->headers = header;
+    x->resume = 0;
 
-    return CURLE_OK;
+    if (!x->paused) {
+        return;
+    }
+
+    x->paused = 0;
+    x->last = ngx_current_msec;
+
+    ngx_conduit_exchange_arm(x);
+
+    /* what libcurl holds is given to sink() inside of this call */
+
+    code = curl_easy_pause(x->easy, CURLPAUSE_CONT);
+
+    ERR_clear_error();
+
+    if (code != CURLE_OK) {
+        ngx_conduit_exchange_done(x, code);
+    }
+}
+
+
+void
+ngx_conduit_exchange_arm(ngx_conduit_exchange_t *x)
+{
+    ngx_msec_int_t           left, idle;
+    ngx_conduit_transfer_t  *t;
+
+    t = x->transfer;
+
+    left = (ngx_msec_int_t) (x->start + t->timeout - ngx_current_msec);
+
+    if (x->state == NGX_CONDUIT_EXCHANGE_LOOKUP) {
+        idle = (ngx_msec_int_t) (x->start + t->resolver_timeout
+                                 - ngx_current_msec);
+        left = ngx_min(left, idle);
+
+    } else if (t->read_timeout && x->begun && !x->paused) {
+        idle = (ngx_msec_int_t) (x->last + t->read_timeout - ngx_current_msec);
+        left = ngx_min(left, idle);
+    }
+
+    if (x->timer.timer_set) {
+        ngx_del_timer(&x->timer);
+    }
+
+    ngx_add_timer(&x->timer, (ngx_msec_t) ngx_max(left, 1));
+}
+
+
+/* bytes that come only note the time; the timer finds out what is left */
+
+void
+ngx_conduit_exchange_timer(ngx_event_t *ev)
+{
+    ngx_msec_t               now;
+    ngx_conduit_exchange_t  *x;
+    ngx_conduit_transfer_t  *t;
+
+    x = ev->data;
+    t = x->transfer;
+    now = ngx_current_msec;
+
+    if (x->state == NGX_CONDUIT_EXCHANGE_LOOKUP
+        && (now - x->start >= t->resolver_timeout
+            || now - x->start >= t->timeout))
+    {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_DNS,
+                                  "the name server does not answer");
+        return;
+    }
+
+    if (now - x->start >= t->timeout) {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_TIMEOUT,
+                                  "the transfer took too long");
+        return;
+    }
+
+    if (t->read_timeout && x->begun && !x->paused
+        && now - x->last >= t->read_timeout)
+    {
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_TIMEOUT,
+                                  "the reply stopped");
+        return;
+    }
+
+    ngx_conduit_exchange_arm(x);
+}
+
+
+/* libcurl is through with it */
+
+void
+ngx_conduit_exchange_done(ngx_conduit_exchange_t *x, CURLcode code)
+{
+    ngx_conduit_transfer_t  *t;
+
+    t = x->transfer;
+
+    ngx_conduit_exchange_result(x);
+
+    t->error = ngx_conduit_exchange_error(x, code);
+
+    if (t->error != NGX_CONDUIT_TRANSFER_OK) {
+        t->message = ngx_conduit_exchange_message(x, code);
+    }
+
+    ngx_conduit_exchange_end(x);
+}
+
+
+static void
+ngx_conduit_exchange_fail(ngx_conduit_exchange_t *x, ngx_uint_t error,
+    const char *message)
+{
+    if (x->state == NGX_CONDUIT_EXCHANGE_RUNNING) {
+        ngx_conduit_exchange_result(x);
+    }
+
+    x->transfer->error = error;
+    x->transfer->message = message;
+
+    ngx_conduit_exchange_end(x);
 }
 
 
 static ngx_uint_t
-ngx_conduit_exchange_has(ngx_conduit_transfer_t *t, const char *name)
+ngx_conduit_exchange_error(ngx_conduit_exchange_t *x, CURLcode code)
 {
-    size_t         len;
-    ngx_uint_t     i;
-    ngx_keyval_t  *kv;
+    if (code == CURLE_OK) {
+        return NGX_CONDUIT_TRANSFER_OK;
+    }
 
-    len = ngx_strlen(name);
-    kv = t->headers.elts;
+    if (x->failure) {
+        return x->failure;
+    }
 
-    for (i = 0; i < t->headers.nelts; i++) {
-        if (kv[i].key.len == len
-            && ngx_strncasecmp(kv[i].key.data, (u_char *) name, len) == 0)
-        {
-            return 1;
+    switch (code) {
+
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return NGX_CONDUIT_TRANSFER_DNS;
+
+    case CURLE_COULDNT_CONNECT:
+        return NGX_CONDUIT_TRANSFER_CONNECT;
+
+    case CURLE_OPERATION_TIMEDOUT:
+        return NGX_CONDUIT_TRANSFER_TIMEOUT;
+
+    case CURLE_FILESIZE_EXCEEDED:
+        return NGX_CONDUIT_TRANSFER_TOO_LARGE;
+
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_USE_SSL_FAILED:
+        return NGX_CONDUIT_TRANSFER_TLS;
+
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT:
+    case CURLE_URL_MALFORMAT:
+        return NGX_CONDUIT_TRANSFER_INTERNAL;
+
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+
+        if (!x->transfer->sent) {
+            return NGX_CONDUIT_TRANSFER_CONNECT;
         }
+
+        return NGX_CONDUIT_TRANSFER_PROTOCOL;
+
+    default:
+        return NGX_CONDUIT_TRANSFER_PROTOCOL;
     }
-
-    return 0;
 }
 
 
-static char *
-ngx_conduit_exchange_string(ngx_pool_t *pool, ngx_str_t *s)
+static const char *
+ngx_conduit_exchange_message(ngx_conduit_exchange_t *x, CURLcode code)
 {
-    u_char  *p;
+    switch (x->failure) {
 
-    p = ngx_pnalloc(pool, s->len + 1);
-    if (p == NULL) {
-        return NULL;
+    case NGX_CONDUIT_TRANSFER_OK:
+        return curl_easy_strerror(code);
+
+    case NGX_CONDUIT_TRANSFER_PROTOCOL:
+        return x->requests > 1 ? "a kept connection was closed"
+                               : "the header of the reply is too large";
+
+    case NGX_CONDUIT_TRANSFER_TOO_LARGE:
+        return "the reply is too large";
+
+    case NGX_CONDUIT_TRANSFER_BLOCKED:
+        return "the address of the host is refused";
+
+    case NGX_CONDUIT_TRANSFER_ABORTED:
+        return "the reply is not wanted";
+
+    default:
+        return "no memory or no connection is free";
     }
-
-    *ngx_cpymem(p, s->data, s->len) = '\0';
-
-    return (char *) p;
 }
 
 
-/*
- * libcurl is about to resolve a name, which it was to find in its cache:
- * its threads would be joined by the event loop, and what they find would
- * not have been checked.
- */
-
-static int
-ngx_conduit_exchange_resolve(void *resolver, void *reserved, void *data)
+static void
+ngx_conduit_exchange_result(ngx_conduit_exchange_t *x)
 {
-    ngx_conduit_exchange_t  *x = data;
-
-    return x->literal ? 0 : 1;
-}
-
-
-static curl_socket_t
-ngx_conduit_exchange_socket(void *data, curlsocktype purpose,
-    struct curl_sockaddr *address)
-{
+    long                     value;
+    char                    *redirect;
     ngx_conduit_transfer_t  *t;
-    ngx_conduit_exchange_t  *x = data;
 
     t = x->transfer;
 
-    if (t->address
-        && t->address(&address->addr, address->addrlen, t->address_data)
-           != NGX_OK)
+    if (curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &value)
+        == CURLE_OK)
     {
-        x->failure = NGX_CONDUIT_TRANSFER_BLOCKED;
-        return CURL_SOCKET_BAD;
+        t->status = (ngx_uint_t) value;
     }
 
-    return socket(address->family, address->socktype|SOCK_CLOEXEC,
-                  address->protocol);
-}
-
-
-/* a connection is there, and the request is about to be sent on it */
-
-static int
-ngx_conduit_exchange_prereq(void *data, char *ip, char *local_ip, int port,
-    int local_port)
-{
-    long                     size;
-    ngx_conduit_transfer_t  *t;
-    ngx_conduit_exchange_t  *x = data;
-
-    t = x->transfer;
-
-    ngx_conduit_curl_connected(x);
-
-    if (x->cancelled) {
-        return CURL_PREREQFUNC_ABORT;
-    }
-
-    if (t->address && ngx_conduit_exchange_check(t, ip) != NGX_OK) {
-        x->failure = NGX_CONDUIT_TRANSFER_BLOCKED;
-        return CURL_PREREQFUNC_ABORT;
-    }
-
-    x->requests++;
-
-    if (x->requests == 1) {
-        return CURL_PREREQFUNC_OK;
-    }
-
-    /*
-     * A kept connection was closed before the first byte of a reply, and
-     * libcurl is about to repeat the request: the server may have done what
-     * the first one asked for.
-     */
-
-    if ((t->once || x->requests > 2)
-        && (curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &size)
-                != CURLE_OK
-            || size > 0))
+    if (curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &value) == CURLE_OK
+        && value > 0)
     {
-        x->failure = NGX_CONDUIT_TRANSFER_PROTOCOL;
         t->sent = 1;
-        return CURL_PREREQFUNC_ABORT;
     }
 
-    return CURL_PREREQFUNC_OK;
-}
-
-
-static ngx_int_t
-ngx_conduit_exchange_check(ngx_conduit_transfer_t *t, char *ip)
-{
-    size_t          len;
-    socklen_t       socklen;
-    ngx_sockaddr_t  sa;
-
-    ngx_memzero(&sa, sizeof(ngx_sockaddr_t));
-
-    len = ngx_strlen(ip);
-
-    if (ngx_strlchr((u_char *) ip, (u_char *) ip + len, ':') == NULL) {
-        socklen = sizeof(struct sockaddr_in);
-        sa.sockaddr_in.sin_family = AF_INET;
-        sa.sockaddr_in.sin_addr.s_addr = ngx_inet_addr((u_char *) ip, len);
-
-    } else {
-        socklen = sizeof(struct sockaddr_in6);
-        sa.sockaddr_in6.sin6_family = AF_INET6;
-
-        if (ngx_inet6_addr((u_char *) ip, len,
-                           sa.sockaddr_in6.sin6_addr.s6_addr)
-            != NGX_OK)
-        {
-            return NGX_DECLINED;
-        }
-    }
-
-    return t->address(&sa.sockaddr, socklen, t->address_data);
-}
-
-
-static size_t
-ngx_conduit_exchange_header(char *p, size_t size, size_t n, void *data)
-{
-    ngx_conduit_exchange_t  *x = data;
-
-    n *= size;
-
-    x->header_size += n;
-    x->last = ngx_current_msec;
-
-    if (x->cancelled || x->header_size > NGX_CONDUIT_EXCHANGE_HEADERS) {
-        x->failure = NGX_CONDUIT_TRANSFER_PROTOCOL;
-        return 0;
-    }
-
-    if (!x->begun) {
-        x->begun = 1;
-
-        if (x->transfer->read_timeout) {
-            ngx_conduit_exchange_arm(x);
-        }
-    }
-
-    return n;
-}
-
-
-static size_t
-ngx_conduit_exchange_write(char *p, size_t size, size_t n, void *data)
-{
-    long                     status;
-    ngx_conduit_exchange_t  *x = data;
-    ngx_conduit_transfer_t  *t;
-
-    n *= size;
-    t = x->transfer;
-
-    x->last = ngx_current_msec;
-
-    if (x->cancelled) {
-        return 0;
-    }
-
-    if (t->status == 0
-        && curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status)
-           == CURLE_OK)
+    if (curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &value) == CURLE_OK
+        && value == 0 && x->requests)
     {
-        t->status = (ngx_uint_t) status;
+        t->reused = 1;
     }
 
-    if (n > t->max_size - t->reply.len) {
-        x->failure = NGX_CONDUIT_TRANSFER_TOO_LARGE;
-        return 0;
-    }
-
-    return t->sink ? ngx_conduit_exchange_sink(x, (u_char *) p, n)
-                   : ngx_conduit_exchange_collect(x, (u_char *) p, n);
-}
-
-
-/* reply.len counts what was taken, here too */
-
-static size_t
-ngx_conduit_exchange_sink(ngx_conduit_exchange_t *x, u_char *p, size_t len)
-{
-    ngx_int_t                rc;
-    ngx_conduit_transfer_t  *t;
-
-    t = x->transfer;
-
-    rc = t->sink(t, p, len);
-
-    if (x->cancelled) {
-        return 0;
-    }
-
-    if (rc == NGX_OK) {
-        t->reply.len += len;
-        return len;
-    }
-
-    if (rc == NGX_AGAIN) {
-        x->paused = 1;
-        return CURL_WRITEFUNC_PAUSE;
-    }
-
-    x->failure = NGX_CONDUIT_TRANSFER_ABORTED;
-
-    return 0;
-}
-
-
-static size_t
-ngx_conduit_exchange_collect(ngx_conduit_exchange_t *x, u_char *p, size_t len)
-{
-    u_char                  *data;
-    size_t                   size;
-    ngx_conduit_transfer_t  *t;
-
-    t = x->transfer;
-
-    if (x->capacity - t->reply.len <= len) {
-        size = ngx_conduit_exchange_capacity(x, t->reply.len + len + 1);
-
-        data = realloc(t->reply.data, size);
-        if (data == NULL) {
-            x->failure = NGX_CONDUIT_TRANSFER_INTERNAL;
-            return 0;
-        }
-
-        t->reply.data = data;
-        x->capacity = size;
-    }
-
-    ngx_memcpy(t->reply.data + t->reply.len, p, len);
-    t->reply.len += len;
-    t->reply.data[t->reply.len] = '\0';
-
-    return len;
-}
-
-
-/* what the header tells, never more than the limit, else twice as much */
-
-static size_t
-ngx_conduit_exchange_capacity(ngx_conduit_exchange_t *x, size_t need)
-{
-    size_t      limit;
-    curl_off_t  length;
-
-    limit = x->transfer->max_size + 1;
-
-    if (x->capacity == 0
-        && curl_easy_getinfo(x->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
-                             &length)
-           == CURLE_OK
-        && length >= 0)
+    if (curl_easy_getinfo(x->easy, CURLINFO_REDIRECT_URL, &redirect)
+            == CURLE_OK
+        && redirect != NULL)
     {
-        return ngx_min(ngx_max(need, (size_t) length + 1), limit);
+        t->redirect.data = (u_char *) redirect;
+        t->redirect.len = ngx_strlen(redirect);
+    }
+}
+
+
+static void
+ngx_conduit_exchange_end(ngx_conduit_exchange_t *x)
+{
+    ngx_conduit_transfer_t  *t;
+
+    t = x->transfer;
+
+    if (x->state == NGX_CONDUIT_EXCHANGE_RUNNING) {
+        ngx_conduit_curl_remove(x);
     }
 
-    return ngx_min(ngx_max(need, ngx_max(2 * x->capacity, 2048)), limit);
+    x->state = NGX_CONDUIT_EXCHANGE_ENDED;
+
+    if (x->timer.timer_set) {
+        ngx_del_timer(&x->timer);
+    }
+
+    if (!x->cancelled) {
+        t->elapsed = ngx_current_msec - x->start;
+
+        if (t->handler) {
+            t->handler(t);
+        }
+    }
+
+    ngx_conduit_exchange_destroy(x);
+}
+
+
+void
+ngx_conduit_exchange_destroy(ngx_conduit_exchange_t *x)
+{
+    if (x->state == NGX_CONDUIT_EXCHANGE_RUNNING) {
+        ngx_conduit_curl_remove(x);
+    }
+
+    ngx_conduit_curl_leave(x);
+
+    ngx_conduit_lookup_cancel(&x->lookup);
+
+    if (x->timer.timer_set) {
+        ngx_del_timer(&x->timer);
+    }
+
+    if (x->easy) {
+        ngx_conduit_curl_free_easy(x->easy);
+    }
+
+    curl_url_cleanup(x->url);
+    curl_free(x->host);
+    curl_free(x->port);
+
+    if (x->transfer->reply.data) {
+        ngx_free(x->transfer->reply.data);
+    }
+
+    ngx_destroy_pool(x->transfer->pool);
 }

@@ -88,16 +88,15 @@ void ngx_conduit_curl_connected(ngx_conduit_exchange_t *x);
 void ngx_conduit_curl_remove(ngx_conduit_exchange_t *x);
 ngx_uint_t ngx_conduit_curl_closing(void);
 
-/* ngx_conduit_transfer.c: one transfer */
+/* ngx_conduit_exchange.c: the life of one */
 
 void ngx_conduit_exchange_work(ngx_conduit_exchange_t *x);
-void ngx_conduit_exchange_done(ngx_conduit_exchange_t *x, CURLcode code);
-void ngx_conduit_exchange_fail(ngx_conduit_exchange_t *x, ngx_uint_t error,
-    const char *message);
 void ngx_conduit_exchange_arm(ngx_conduit_exchange_t *x);
+void ngx_conduit_exchange_timer(ngx_event_t *ev);
+void ngx_conduit_exchange_done(ngx_conduit_exchange_t *x, CURLcode code);
 void ngx_conduit_exchange_destroy(ngx_conduit_exchange_t *x);
 
-/* ngx_conduit_exchange.c: its options and callbacks */
+/* ngx_conduit_options.c: its options and callbacks */
 
 CURLcode ngx_conduit_exchange_setup(ngx_conduit_exchange_t *x);
 
