@@ -289,7 +289,7 @@ sub check_declarations {
             $complete = $line =~ /;\s*$/;
 
             next unless $first && $line =~
-                /^\ {4}((?:[a-z_]\w*\ )*[a-z_]\w*)(\ +)
+                /^\ {4}((?:[a-z_]\w*\ )*[a-zA-Z_]\w*)(\ +)
                  (\**)(\(\*)?([a-zA-Z_]\w*)[^(]/x;
 
             my ($type, $gap, $stars) = ($1, $2, $3 . ($4 // ''));

@@ -17,9 +17,9 @@ static EVP_MD_CTX  *ngx_conduit_sha256_ctx;
 ngx_int_t
 ngx_conduit_sha256(u_char *digest, ngx_str_t *parts, ngx_uint_t n)
 {
-    EVP_MD_CTX     *ctx;
-    ngx_uint_t      i;
-    const EVP_MD   *md;
+    ngx_uint_t     i;
+    EVP_MD_CTX    *ctx;
+    const EVP_MD  *md;
 
     ctx = ngx_conduit_sha256_ctx;
     md = NULL;
