@@ -85,6 +85,9 @@ typedef struct {
     ngx_conduit_wakeup_t             *wakeup;
     ngx_thread_pool_t                *threads;
 
+    ngx_http_output_header_filter_pt  next_header_filter;
+    ngx_http_output_body_filter_pt    next_body_filter;
+
     ngx_uint_t                        handlers;    /* any location of ours? */
     ngx_str_t                         zone_name;
     size_t                            zone_size;

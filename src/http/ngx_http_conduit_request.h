@@ -18,6 +18,10 @@
  */
 
 
+typedef void (*ngx_http_conduit_body_pt)(ngx_http_request_t *r,
+    ngx_str_t *body);
+
+
 /* the state of a request; its members feed the variables, too */
 
 typedef struct {
@@ -35,9 +39,13 @@ typedef struct {
     ngx_str_t                         transport;   /* of a hub */
 
     void                             *data;        /* of the endpoint */
+    ngx_http_conduit_body_pt          body_done;
+    ngx_str_t                         substitute;  /* for nginx's own page */
     unsigned                          rated:1;     /* rate is filled in */
     unsigned                          named:1;     /* task_id is filled in */
     unsigned                          counted:1;
+    unsigned                          own:1;       /* the reply is ours */
+    unsigned                          replaced:1;  /* page was substituted */
 } ngx_http_conduit_ctx_t;
 
 
@@ -97,15 +105,54 @@ ngx_str_t *ngx_http_conduit_header_in(ngx_http_request_t *r,
  * by ngx_http_finalize_request().  The content handler returns what this
  * returns.
  */
-typedef void (*ngx_http_conduit_body_pt)(ngx_http_request_t *r,
-    ngx_str_t *body);
-
 ngx_int_t ngx_http_conduit_read_body(ngx_http_request_t *r,
     ngx_http_conduit_body_pt done);
 
 
-/* what follows the location's name in the URI, without the slash before it */
+/*
+ * What follows the location's name in the URI, without the slash before it;
+ * "/" alone if there is no slash between them ("/v1/tasksx").
+ */
 void ngx_http_conduit_rest(ngx_http_request_t *r, ngx_str_t *rest);
+
+
+/*
+ * Puts the filters in place that give every reply of our locations its
+ * headers, and errors of nginx itself the form of ours; when all directives
+ * have been read.
+ */
+ngx_int_t ngx_http_conduit_filter_init(ngx_conf_t *cf);
+
+
+/* between the files of this layer */
+
+typedef struct {
+    ngx_uint_t                        status;
+    const char                       *code;
+    const char                       *message;
+    ngx_msec_t                        retry_after; /* 0: none */
+} ngx_http_conduit_refusal_t;
+
+/* makes the context of a request; NULL: no memory */
+ngx_http_conduit_ctx_t *ngx_http_conduit_ctx_create(ngx_http_request_t *r);
+
+/* checks key and rate: NGX_OK, NGX_ERROR or NGX_DECLINED with the reason */
+ngx_int_t ngx_http_conduit_admit(ngx_http_request_t *r,
+    ngx_http_conduit_ctx_t *ctx, ngx_http_conduit_refusal_t *refusal);
+
+/* headers that go with a status of an error: WWW-Authenticate and the like */
+ngx_int_t ngx_http_conduit_error_headers(ngx_http_request_t *r,
+    ngx_http_conduit_refusal_t *refusal);
+
+/* the error object as text; code and param may be NULL */
+ngx_int_t ngx_http_conduit_error_text(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, ngx_str_t *param, ngx_str_t *message, ngx_str_t *text);
+
+/* 204 with "Allow" and what a browser asks for before a request */
+ngx_int_t ngx_http_conduit_options(ngx_http_request_t *r);
+
+/* the headers of CORS that every reply carries, where it is on */
+ngx_int_t ngx_http_conduit_cors_headers(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_CONDUIT_REQUEST_H_INCLUDED_ */
