@@ -49,10 +49,11 @@ SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
     libjansson-dev libhiredis-dev libssl-dev zlib1g-dev curl
-DEPS_TEST = perl python3 openssl libtest-base-perl libtest-longstring-perl libtext-diff-perl \
-    liblist-moreutils-perl libwww-perl liburi-perl libjson-perl clang \
-    clang-tools cppcheck prometheus libnginx-mod-nchan node/nodejs npm/npm \
-    python3-requests
+DEPS_TEST = perl python3 python3-requests openssl ffmpeg nodejs clang \
+    clang-tools cppcheck prometheus libnginx-mod-nchan libjson-perl \
+    liblist-moreutils-perl libtest-base-perl libtest-longstring-perl \
+    libtext-diff-perl liburi-perl libwww-perl \
+    $(if $(shell command -v npm),,npm)
 
 .DEFAULT_GOAL := build
 
@@ -142,11 +143,12 @@ PROBE_OBJS := $(OUT)/probe
 .PHONY: probe
 probe: $(if $(TREE),,$(PROBE))
 
-$(PROBE_OBJS)/Makefile: t/event/config Makefile
+$(PROBE_OBJS)/Makefile: t/event/config Makefile $(OUT)/.source
 	@mkdir -p $(OUT)
 	cd $(NGX_SRC) && . ./conf_flags && \
 	    ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc=$(CC) \
-	    --with-cc-opt='$(CC_OPT)' --add-dynamic-module=$(TOP)/t/event \
+	    --with-cc-opt='$(CC_OPT)' --with-ld-opt='$(SAN)' \
+	    --add-dynamic-module=$(TOP)/t/event \
 	    --builddir=$(PROBE_OBJS) >$(OUT)/configure-probe.log
 
 $(PROBE): $(PROBE_OBJS)/Makefile $(wildcard t/event/*.c src/event/*.[ch])
