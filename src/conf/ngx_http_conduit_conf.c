@@ -7,6 +7,7 @@
 #include <ngx_conduit_thread.h>
 #include <ngx_http_conduit_conf.h>
 #include <ngx_http_conduit_key_conf.h>
+#include <ngx_http_conduit_media_conf.h>
 #include <ngx_http_conduit_provider.h>
 #include <ngx_http_conduit_store.h>
 
@@ -75,6 +76,8 @@ ngx_http_conduit_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     cdmcf->store = &ngx_http_conduit_store_off;
+
+    ngx_http_conduit_media_conf_init(cdmcf);
 
     return NGX_CONF_OK;
 }
