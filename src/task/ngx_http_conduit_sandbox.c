@@ -59,6 +59,7 @@ static void ngx_http_conduit_sandbox_drawn(ngx_http_conduit_media_job_t *job);
 static ngx_int_t ngx_http_conduit_sandbox_keep(ngx_pool_t *pool,
     ngx_http_conduit_result_t *dst, ngx_http_conduit_result_t *src);
 static void ngx_http_conduit_sandbox_complete(ngx_http_conduit_sandbox_t *sb);
+static ngx_int_t ngx_http_conduit_sandbox_fits(ngx_http_conduit_sandbox_t *sb);
 
 
 void
@@ -482,6 +483,12 @@ ngx_http_conduit_sandbox_complete(ngx_http_conduit_sandbox_t *sb)
 
     work = sb->work;
 
+    if (sb->error == CONDUIT_ERR_NONE
+        && ngx_http_conduit_sandbox_fits(sb) != NGX_OK)
+    {
+        sb->error = CONDUIT_ERR_RESULT_TOO_LARGE;
+    }
+
     if (sb->error != CONDUIT_ERR_NONE) {
 
         for (i = 0; i < sb->n; i++) {
@@ -501,4 +508,25 @@ ngx_http_conduit_sandbox_complete(ngx_http_conduit_sandbox_t *sb)
     change.nresults = sb->n;
 
     ngx_http_conduit_sandbox_change(work, &change);
+}
+
+
+/*
+ * Base64 lies in the zone.  What will never fit must not be drawn again and
+ * again until the task's time is over.
+ */
+
+static ngx_int_t
+ngx_http_conduit_sandbox_fits(ngx_http_conduit_sandbox_t *sb)
+{
+    size_t      len;
+    ngx_uint_t  i;
+
+    len = 0;
+
+    for (i = 0; i < sb->n; i++) {
+        len += sb->results[i].b64.len;
+    }
+
+    return len <= sb->work->cdmcf->zone_size / 2 ? NGX_OK : NGX_DECLINED;
 }
