@@ -55,6 +55,8 @@ DEPS_TEST = perl python3 python3-requests openssl ffmpeg nodejs clang \
     libtext-diff-perl liburi-perl libwww-perl \
     $(if $(shell command -v npm),,npm)
 
+DEPS_BENCH = python3 wrk libnginx-mod-http-lua
+
 .DEFAULT_GOAL := build
 
 .PHONY: deps
@@ -243,7 +245,9 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%) ## Fuzz each target for FUZZ_TIME seconds
 	done
 
 .PHONY: bench
-bench: build ## Print the benchmarks and their bars
+bench: ## Print the benchmarks and their bars
+	@t/lib/deps $(DEPS_BUILD) $(DEPS_BENCH)
+	@$(MAKE) -s build
 	t/bench/run
 
 # what the compilers and analyzers say, all of it as errors

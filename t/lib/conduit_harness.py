@@ -204,8 +204,7 @@ def run(*tests):
             t.diag(traceback.format_exc())
 
         finally:
-            for instance in list(_instances):
-                instance.close()
+            close_all()
 
     print('1..%d' % t.count, flush=True)
 
@@ -215,6 +214,11 @@ def run(*tests):
 
     sys.stdout.flush()
     os._exit(1 if t.failed or not t.count else 0)
+
+
+def close_all():
+    for instance in list(_instances):
+        instance.close()
 
 
 def skip_all(why):
