@@ -9,6 +9,7 @@
 #include <ngx_http_conduit_key_conf.h>
 #include <ngx_http_conduit_media_conf.h>
 #include <ngx_http_conduit_provider.h>
+#include <ngx_http_conduit_request.h>
 #include <ngx_http_conduit_store.h>
 
 
@@ -135,6 +136,10 @@ ngx_http_conduit_conf_finish(ngx_conf_t *cf)
 
     cdmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_conduit_module);
 
+    if (ngx_http_conduit_keys_init(cf, cdmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (cdmcf->handlers == 0) {
         return NGX_OK;
     }
@@ -153,7 +158,7 @@ ngx_http_conduit_conf_finish(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_conduit_keys_init(cf, cdmcf) != NGX_OK) {
+    if (ngx_http_conduit_filter_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
