@@ -22,6 +22,7 @@ ngx_int_t
 ngx_http_conduit_task_init(ngx_cycle_t *cycle,
     ngx_http_conduit_main_conf_t *cdmcf)
 {
+    ngx_uint_t                  i;
     ngx_http_conduit_engine_t  *engine;
 
     engine = ngx_pcalloc(cycle->pool, sizeof(ngx_http_conduit_engine_t));
@@ -33,7 +34,9 @@ ngx_http_conduit_task_init(ngx_cycle_t *cycle,
     engine->cycle = cycle;
     engine->log = cycle->log;
 
-    ngx_queue_init(&engine->runs);
+    for (i = 0; i < NGX_HTTP_CONDUIT_RUNS; i++) {
+        ngx_queue_init(&engine->runs[i]);
+    }
 
     cdmcf->engine = engine;
 

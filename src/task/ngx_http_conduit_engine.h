@@ -21,6 +21,14 @@
 #define NGX_HTTP_CONDUIT_SCRATCH  20480
 
 
+/* steps performed in this process, found by the ids of their tasks */
+
+#define NGX_HTTP_CONDUIT_RUNS     256
+
+#define ngx_http_conduit_runs(engine, id)                                     \
+    (&(engine)->runs[(id)[0] % NGX_HTTP_CONDUIT_RUNS])
+
+
 struct ngx_http_conduit_engine_s {
     ngx_http_conduit_main_conf_t     *cdmcf;
     ngx_cycle_t                      *cycle;
@@ -38,7 +46,7 @@ struct ngx_http_conduit_engine_s {
     ngx_queue_t                       fired;
     ngx_event_t                       fire;        /* posted */
 
-    ngx_queue_t                       runs;        /* steps performed here */
+    ngx_queue_t                       runs[NGX_HTTP_CONDUIT_RUNS];
 
     ngx_http_conduit_provider_t      *providers[NGX_HTTP_CONDUIT_PROVIDERS];
 
