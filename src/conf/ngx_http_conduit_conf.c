@@ -8,7 +8,7 @@
 #include <ngx_http_conduit_conf.h>
 #include <ngx_http_conduit_key_conf.h>
 #include <ngx_http_conduit_media_conf.h>
-#include <ngx_http_conduit_provider.h>
+#include <ngx_http_conduit_provider_conf.h>
 #include <ngx_http_conduit_request.h>
 #include <ngx_http_conduit_store.h>
 
@@ -137,6 +137,10 @@ ngx_http_conduit_conf_finish(ngx_conf_t *cf)
     cdmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_conduit_module);
 
     if (ngx_http_conduit_keys_init(cf, cdmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_conduit_providers_init(cf, cdmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
