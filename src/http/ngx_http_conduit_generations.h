@@ -40,6 +40,9 @@ ngx_int_t ngx_http_conduit_list_serve(ngx_http_request_t *r);
 ngx_int_t ngx_http_conduit_status_send(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view, ngx_uint_t words);
 
+/* is the prompt asked for? */
+ngx_uint_t ngx_http_conduit_status_include(ngx_http_request_t *r);
+
 /* for the variables */
 void ngx_http_conduit_status_note(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view);

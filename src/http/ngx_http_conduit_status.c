@@ -18,7 +18,6 @@ static ngx_int_t ngx_http_conduit_status_headers(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view);
 static ngx_int_t ngx_http_conduit_status_etag(ngx_http_request_t *r,
     uint64_t sequence);
-static ngx_uint_t ngx_http_conduit_status_include(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -289,7 +288,7 @@ ngx_http_conduit_status_etag(ngx_http_request_t *r, uint64_t sequence)
 
 /* ?include=prompt, perhaps in a list: include=a,prompt */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_conduit_status_include(ngx_http_request_t *r)
 {
     u_char     *p, *last, *comma;

@@ -9,6 +9,13 @@
 #include <conduit_header.h>
 
 
+/*
+ * A worker that shuts down leaves when no timer is set: one without a limit
+ * has a timer all the same, which is set again and again.
+ */
+#define NGX_HTTP_CONDUIT_WAIT_HOLD  60000
+
+
 typedef struct {
     ngx_http_request_t               *request;
     ngx_http_conduit_main_conf_t     *cdmcf;
@@ -18,6 +25,7 @@ typedef struct {
     ngx_http_conduit_ready_pt         ready;
     ngx_http_conduit_done_pt          done;
     uint64_t                          sequence;    /* looked at last */
+    unsigned                          limited:1;
 } ngx_http_conduit_wait_t;
 
 
@@ -70,9 +78,9 @@ ngx_http_conduit_wait(ngx_http_request_t *r, ngx_http_conduit_name_t *name,
 
     /* the wait is found by the timer: its data is a connection, for logs */
 
-    if (ms) {
-        ngx_add_timer(&wait->timer, ms);
-    }
+    wait->limited = (ms != 0);
+
+    ngx_add_timer(&wait->timer, ms ? ms : NGX_HTTP_CONDUIT_WAIT_HOLD);
 
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
@@ -107,7 +115,11 @@ ngx_http_conduit_wait_timer(ngx_event_t *ev)
                ((u_char *) ev - offsetof(ngx_http_conduit_wait_t, timer));
     c = wait->request->connection;
 
-    ngx_http_conduit_wait_look(wait, 1);
+    if (!wait->limited) {
+        ngx_add_timer(&wait->timer, NGX_HTTP_CONDUIT_WAIT_HOLD);
+    }
+
+    ngx_http_conduit_wait_look(wait, wait->limited);
     ngx_http_run_posted_requests(c);
 }
 

@@ -12,6 +12,7 @@
  *     conduit_probe thread;      /?ms=N     a job that takes that long
  *     conduit_probe random;      /?n=N      random bytes in hex
  *     conduit_probe url;         /?url=...  the parts of a URL
+ *     conduit_probe drain;                  replies when the worker shuts down
  *     conduit_probe active;                 transfers in this worker
  */
 
@@ -21,6 +22,7 @@
 #include <ngx_http.h>
 
 #include <ngx_conduit_curl.h>
+#include <ngx_conduit_drain.h>
 #include <ngx_conduit_random.h>
 #include <ngx_conduit_thread.h>
 #include <ngx_conduit_wakeup.h>
@@ -87,6 +89,9 @@ static void ngx_http_conduit_probe_woken(void *data);
 static ngx_int_t ngx_http_conduit_probe_thread(ngx_http_request_t *r);
 static void ngx_http_conduit_probe_exec(void *data);
 static void ngx_http_conduit_probe_joined(void *data);
+static ngx_int_t ngx_http_conduit_probe_drain(ngx_http_request_t *r);
+static void ngx_http_conduit_probe_drained(void *data);
+static void ngx_http_conduit_probe_undrain(void *data);
 static ngx_int_t ngx_http_conduit_probe_random(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_probe_url(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_probe_active(ngx_http_request_t *r);
@@ -156,6 +161,7 @@ static struct {
     { ngx_string("transfer"), ngx_http_conduit_probe_transfer },
     { ngx_string("wake"), ngx_http_conduit_probe_wake },
     { ngx_string("thread"), ngx_http_conduit_probe_thread },
+    { ngx_string("drain"), ngx_http_conduit_probe_drain },
     { ngx_string("random"), ngx_http_conduit_probe_random },
     { ngx_string("url"), ngx_http_conduit_probe_url },
     { ngx_string("active"), ngx_http_conduit_probe_active },
@@ -609,6 +615,59 @@ ngx_http_conduit_probe_joined(void *data)
 
     ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_probe_drain(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t   *cln;
+    ngx_conduit_drain_t  *drain;
+
+    drain = ngx_pcalloc(r->pool, sizeof(ngx_conduit_drain_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (drain == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    drain->handler = ngx_http_conduit_probe_drained;
+    drain->data = r;
+
+    cln->handler = ngx_http_conduit_probe_undrain;
+    cln->data = drain;
+
+    if (ngx_conduit_drain_add(drain) != NGX_OK) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    r->main->count++;
+    r->read_event_handler = ngx_http_test_reading;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_conduit_probe_drained(void *data)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r = data;
+
+    c = r->connection;
+
+    rc = ngx_http_conduit_probe_send(r, (u_char *) "drained", 7);
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_conduit_probe_undrain(void *data)
+{
+    ngx_conduit_drain_del(data);
 }
 
 

@@ -28,6 +28,7 @@ LOCATIONS = '''
         location /transfer { conduit_probe transfer; }
         location /wake { conduit_probe wake; }
         location /thread { conduit_probe thread; }
+        location /drain { conduit_probe drain; }
         location /random { conduit_probe random; }
         location /url { conduit_probe url; }
         location /active { conduit_probe active; }
@@ -695,6 +696,33 @@ def test_wakeups(t):
         ng.get('/wake?slot=0')
         ng.wait_log('probe: woken, slot 0')
         t.ok(True, 'without a master, too')
+
+
+def test_drain(t):
+    with nginx(t, workers=1) as ng:
+        waits = [ng.connect() for _ in range(5)]
+
+        for c in waits:
+            c.send(encode_request('GET', '/drain'))
+
+        gone = ng.connect()
+        gone.send(encode_request('GET', '/drain'))
+
+        # requests are served in turn: these have come in
+
+        t.eq(ng.get('/plain').text, 'plain', 'they wait')
+        gone.close()
+
+        ng.reload()
+        t.eq([c.read_response().text for c in waits], ['drained'] * 5,
+             'all are told of the reload')
+        wait_for(lambda: not ng.old_workers(), what='the old worker\'s end')
+
+        c = ng.connect()
+        c.send(encode_request('GET', '/drain'))
+        t.eq(ng.get('/plain').text, 'plain', 'another waits')
+        t.eq(ng.quit(), 0, 'quits')
+        t.eq(c.read_response().text, 'drained', 'it is told')
 
 
 def test_threads(t):
