@@ -6,6 +6,8 @@
 
 #include "conduit_media.h"
 
+#include <strings.h>
+
 
 #define CONDUIT_BASE64_BAD  0xff
 #define CONDUIT_HEX_LEN     (CONDUIT_MEDIA_RANDOM * 2)
@@ -436,4 +438,60 @@ conduit_media_data_url(conduit_str_t *value)
     value->len = last - value->data;
 
     return CONDUIT_OK;
+}
+
+
+const char *
+conduit_media_ext_type(const u_char *p, size_t len)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *ext;
+        const char  *type;
+    } types[] = {
+        { "png", "image/png" },
+        { "jpg", "image/jpeg" },
+        { "jpeg", "image/jpeg" },
+        { "webp", "image/webp" },
+        { "gif", "image/gif" },
+        { "avif", "image/avif" },
+        { "svg", "image/svg+xml" },
+        { "mp4", "video/mp4" },
+        { "webm", "video/webm" },
+        { "mov", "video/quicktime" }
+    };
+
+    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+
+        if (len == strlen(types[i].ext)
+            && strncasecmp((const char *) p, types[i].ext, len) == 0)
+        {
+            return types[i].type;
+        }
+    }
+
+    return NULL;
+}
+
+
+const char *
+conduit_media_url_type(const u_char *p, size_t len)
+{
+    size_t  i, n;
+
+    for (n = 0; n < len; n++) {
+        if (p[n] == '?' || p[n] == '#') {
+            break;
+        }
+    }
+
+    for (i = n; i > 0 && p[i - 1] != '/'; i--) {
+
+        if (p[i - 1] == '.') {
+            return conduit_media_ext_type(p + i, n - i);
+        }
+    }
+
+    return NULL;
 }

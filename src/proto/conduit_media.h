@@ -45,6 +45,14 @@ const conduit_media_type_t *conduit_media_sniff(const u_char *data,
 
 
 /*
+ * The type that an extension without its dot stands for, in any case, or that
+ * of the last one in the path of a URL.  NULL if it is not known.
+ */
+const char *conduit_media_ext_type(const u_char *p, size_t len);
+const char *conduit_media_url_type(const u_char *p, size_t len);
+
+
+/*
  * The name of a result: 16 random bytes as lower case hexadecimal digits, a
  * dot and the extension; terminated.  name holds CONDUIT_MEDIA_NAME_LEN bytes.
  * Returns the length without the final NUL.

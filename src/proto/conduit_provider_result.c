@@ -40,7 +40,6 @@ static int conduit_result_base64(conduit_result_t *result);
 static int conduit_result_decodes(const conduit_str_t *text);
 static void conduit_result_mime(conduit_result_walk_t *walk,
     conduit_result_t *result);
-static const char *conduit_result_type(const u_char *p, size_t len);
 static int conduit_progress_value(conduit_judge_t *j, double *percent);
 static int conduit_progress_logs(json_t *value, void *data);
 static int conduit_progress_line(conduit_logs_walk_t *walk, u_char *p,
@@ -369,7 +368,6 @@ conduit_result_decodes(const conduit_str_t *text)
 static void
 conduit_result_mime(conduit_result_walk_t *walk, conduit_result_t *result)
 {
-    size_t                i, len;
     u_char                buf[CONDUIT_POINTER_TEXT];
     const char           *type;
     conduit_str_t         text;
@@ -394,72 +392,18 @@ conduit_result_mime(conduit_result_walk_t *walk, conduit_result_t *result)
             return;
         }
 
-        type = conduit_result_type(text.data, text.len);
+        type = conduit_media_ext_type(text.data, text.len);
     }
 
     if (type == NULL && result->type == CONDUIT_RESULT_URL) {
 
-        /* the extension of the path */
-
-        text = result->value;
-
-        for (len = 0; len < text.len; len++) {
-            if (text.data[len] == '?' || text.data[len] == '#') {
-                break;
-            }
-        }
-
-        for (i = len; i > 0 && text.data[i - 1] != '.'
-                      && text.data[i - 1] != '/'; i--) { /* void */ }
-
-        if (i > 0 && text.data[i - 1] == '.') {
-            type = conduit_result_type(text.data + i, len - i);
-        }
+        type = conduit_media_url_type(result->value.data, result->value.len);
     }
 
     if (type) {
         result->mime.data = (u_char *) type;
         result->mime.len = strlen(type);
     }
-}
-
-
-static const char *
-conduit_result_type(const u_char *p, size_t len)
-{
-    size_t         i;
-    conduit_str_t  ext, word;
-
-    static const struct {
-        const char  *ext;
-        const char  *type;
-    } types[] = {
-        { "png", "image/png" },
-        { "jpg", "image/jpeg" },
-        { "jpeg", "image/jpeg" },
-        { "webp", "image/webp" },
-        { "gif", "image/gif" },
-        { "avif", "image/avif" },
-        { "svg", "image/svg+xml" },
-        { "mp4", "video/mp4" },
-        { "webm", "video/webm" },
-        { "mov", "video/quicktime" }
-    };
-
-    ext.data = (u_char *) p;
-    ext.len = len;
-
-    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-
-        word.data = (u_char *) types[i].ext;
-        word.len = strlen(types[i].ext);
-
-        if (conduit_str_equal(&ext, &word)) {
-            return types[i].type;
-        }
-    }
-
-    return NULL;
 }
 
 

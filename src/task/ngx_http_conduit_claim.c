@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_conduit_engine.h>
+#include <conduit_provider.h>
 
 
 /*
@@ -34,8 +35,6 @@ ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
     u_char                          id[NGX_HTTP_CONDUIT_ID_LEN];
     uint64_t                        lease;
     ngx_uint_t                      n;
-    ngx_pool_cleanup_t             *cln;
-    ngx_http_conduit_work_t        *loaded;
     ngx_http_conduit_zone_t        *zone;
     ngx_http_conduit_lane_t       **lanes;
     ngx_http_conduit_change_t       change;
@@ -47,11 +46,6 @@ ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
 
     if (n == 0) {
         return NGX_AGAIN;
-    }
-
-    cln = ngx_pool_cleanup_add(pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
     }
 
     ngx_http_conduit_zone_lock(zone);
@@ -80,15 +74,11 @@ ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
 
     /* from here on the lease lapses if the worker does not come to know it */
 
-    loaded = ngx_http_conduit_work_load(cdmcf->engine, id, lease);
-    if (loaded == NULL) {
+    if (ngx_http_conduit_task_leased(cdmcf, id, lease, pool, work)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    cln->handler = (ngx_pool_cleanup_pt) ngx_destroy_pool;
-    cln->data = loaded->pool;
-
-    *work = *loaded;
 
     ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
     ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
@@ -132,6 +122,12 @@ ngx_http_conduit_claim_lanes(ngx_http_conduit_main_conf_t *cdmcf,
         provider = ngx_http_conduit_provider_by_index(cdmcf, i);
 
         if (provider == NULL || provider->type != NGX_HTTP_CONDUIT_WORKER) {
+            continue;
+        }
+
+        /* whoever queues a task wakes those who have looked too early */
+
+        if (cdmcf->zone.sh->providers[i].waiting == 0) {
             continue;
         }
 
@@ -267,6 +263,82 @@ ngx_http_conduit_task_held(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_zone_unlock(zone);
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_http_conduit_task_leased(ngx_http_conduit_main_conf_t *cdmcf, u_char *id,
+    uint64_t lease, ngx_pool_t *pool, ngx_http_conduit_work_t *work)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_conduit_work_t  *loaded;
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    loaded = ngx_http_conduit_work_load(cdmcf->engine, id, lease);
+    if (loaded == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = (ngx_pool_cleanup_pt) ngx_destroy_pool;
+    cln->data = loaded->pool;
+
+    *work = *loaded;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_conduit_task_fallback(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, uint64_t lease, ngx_uint_t code, ngx_uint_t attempt)
+{
+    ngx_int_t                   rc;
+    ngx_http_conduit_work_t    *work;
+    ngx_http_conduit_model_t   *model;
+    ngx_http_conduit_change_t   change;
+
+    if (!conduit_provider_fallback(code)) {
+        return NGX_DECLINED;
+    }
+
+    work = ngx_http_conduit_work_load(cdmcf->engine, id, lease);
+    if (work == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_DECLINED;
+
+    model = ngx_http_conduit_model_lookup(cdmcf, &work->alias);
+
+    if (model == NULL || model->next == NULL
+        || !(model->next->kinds & NGX_HTTP_CONDUIT_KIND(work->kind))
+        || (attempt && work->attempts + 1 < cdmcf->task_attempts))
+    {
+        goto done;
+    }
+
+    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    change.name.kind = NGX_HTTP_CONDUIT_ANY;
+    change.lease = lease;
+    change.quiet = 1;
+    change.progress = -1;
+    change.eta = -1;
+    change.model = model->next;
+    change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
+
+    rc = ngx_http_conduit_task_advance(cdmcf, &change, NULL, NULL);
+
+done:
+
+    ngx_destroy_pool(work->pool);
+
+    return (rc == NGX_OK) ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -416,6 +416,13 @@ ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine, u_char *id,
 {
     ngx_http_conduit_change_t  change;
 
+    if (ngx_http_conduit_task_fallback(engine->cdmcf, id, lease,
+                                       CONDUIT_ERR_PROVIDER_UNAVAILABLE, 1)
+        == NGX_OK)
+    {
+        return;
+    }
+
     ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
     ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
 

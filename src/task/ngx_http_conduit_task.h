@@ -257,6 +257,19 @@ ngx_int_t ngx_http_conduit_task_held(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_uint_t *status, ngx_uint_t *attempts,
     ngx_http_conduit_provider_t **provider);
 
+/* a leased task's work once more, of the pool; NGX_OK or NGX_ERROR */
+ngx_int_t ngx_http_conduit_task_leased(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, uint64_t lease, ngx_pool_t *pool,
+    ngx_http_conduit_work_t *work);
+
+/*
+ * A leased task fails for this reason: gives it to the fallback of its model,
+ * if there is one and the reason allows it.  With attempt set only if this
+ * was its last attempt.  NGX_OK: done; NGX_DECLINED: it is to fail.
+ */
+ngx_int_t ngx_http_conduit_task_fallback(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, uint64_t lease, ngx_uint_t code, ngx_uint_t attempt);
+
 
 /* upper bounds, in seconds, of the classes of counters.duration */
 
