@@ -18,10 +18,12 @@ package ConduitTest;
 #     --- error_code: 404
 #
 # Every block is given, before its own http_config, a zone, a sandbox provider
-# with the models "sandbox-image" and "sandbox-video", and the keys condt_acme
-# and condt_other (names acme and other), and condt_worker (worker on).  A
-# block with "--- bare" gets none of that.  $ConduitTest::Zone and the like may
-# be changed before run_tests().
+# with the models "sandbox-image" and "sandbox-video", a provider "gpu" of type
+# worker with the model "gpu-image", and the keys condt_acme, condt_other (names
+# acme and other) and condt_worker (worker on).  A block with "--- bare" gets
+# none of that; one without config gets the locations of conf.example.
+# "--- key: acme" sends that key.  $ConduitTest::Zone and the like may be changed
+# before run_tests().
 #
 # Every block also checks that its log has no alert, no emergency (unless it
 # has "must_die") and no report of a sanitizer.
@@ -88,9 +90,19 @@ our $Keys = join "\n", map {
     "conduit_key $_ { secret sha256:" . sha256_hex("condt_$_") . ";$more }"
 } qw( acme other worker );
 our $Provider = <<'_END_';
-conduit_provider sandbox { type sandbox; duration 200ms; }
+conduit_provider sandbox { type sandbox; duration 100ms; }
+conduit_provider gpu { type worker; }
 conduit_model sandbox-image provider=sandbox kind=image;
 conduit_model sandbox-video provider=sandbox kind=video;
+conduit_model gpu-image provider=gpu kind=image;
+_END_
+our $Config = <<'_END_';
+location /v1/images/generations { conduit_generations image; }
+location /v1/videos/generations { conduit_generations video; }
+location /v1/tasks { conduit_tasks; }
+location /conduit/worker/ { conduit_worker; }
+location = /health { conduit_health; }
+location = /metrics { conduit_metrics; }
 _END_
 
 our @EXPORT = qw( conduit_id_like );
@@ -105,6 +117,16 @@ add_block_preprocessor(sub {
 
         $block->set_value("http_config", join "\n", $Zone, $Keys, $Provider,
                           defined $own ? $own : "");
+    }
+
+    $block->set_value("config", $Config) unless defined $block->config;
+
+    if (defined $block->key) {
+        my $line = "Authorization: Bearer condt_" . ($block->key =~ s/\s+//gr);
+        my $more = $block->more_headers // '';
+
+        $block->set_value("more_headers", ref $more eq 'ARRAY'
+                          ? [map { "$_\n$line" } @$more] : "$line\n$more");
     }
 
     my @patterns = @never;
