@@ -179,6 +179,8 @@ FUZZERS := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(OUT)/fuzz/replay_%)
 UNIT_OPT = -std=gnu99 -O1 -g $(WARN) $(SAN) -I src/proto -I t/unit
 
+.SECONDARY: $(PROTO_OBJS)
+
 $(OUT)/proto/%.o: src/proto/%.c $(PROTO_DEPS) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_OPT) -c -o $@ $<

@@ -104,6 +104,7 @@ sub report {
         "no assert() in the module",
         "no marks of unfinished work",
         "nothing includes upward",
+        "headers of nginx come before those of the system",
         "only event/ knows libcurl and hiredis",
         "every source is built",
         "a function's type stands on a line of its own",
@@ -378,10 +379,21 @@ sub check_includes {
 
     my %where = map { basename($_) => part_of($_) } grep { /\.h$/ } @src;
 
+    my $first = 1;
+
     for my $n (0 .. $#{$lines{$file}}) {
         next unless $lines{$file}[$n] =~ /^#\s*include\s*[<"]([^>"]+)[>"]/;
 
         my $header = $1;
+
+        # ngx_config.h decides what the system's headers show
+
+        bad("headers of nginx come before those of the system", $file,
+            $n + 1, $header)
+            if $first && $file =~ m{/ngx_} && $header !~ /^ngx_/;
+
+        $first = 0;
+
         my $from = $where{basename($header)};
 
         bad("only event/ knows libcurl and hiredis", $file, $n + 1, $header)

@@ -4,10 +4,9 @@
  */
 
 
-#include <jansson.h>
-
 #include <ngx_http_conduit_media.h>
 #include <conduit_sandbox.h>
+#include <jansson.h>
 
 
 /*

@@ -4,10 +4,9 @@
  */
 
 
-#include <dirent.h>
-
 #include <ngx_http_conduit_media.h>
 #include <ngx_conduit_thread.h>
+#include <dirent.h>
 
 
 /* entries of the folder looked at in one job, and the pause between jobs */
