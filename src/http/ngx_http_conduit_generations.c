@@ -209,16 +209,9 @@ ngx_http_conduit_path(ngx_http_request_t *r, ngx_str_t *id)
 
     ngx_http_conduit_rest(r, id);
 
-    if (id->len == 0 || (id->len == 1 && id->data[0] == '/')) {
+    if (id->len == 0) {
         return NGX_HTTP_CONDUIT_PATH_ROOT;
     }
-
-    if (id->data[0] != '/') {
-        return NGX_HTTP_CONDUIT_PATH_UNKNOWN;
-    }
-
-    id->data++;
-    id->len--;
 
     if (id->len == 5 && ngx_strncmp(id->data, "async", 5) == 0) {
         return NGX_HTTP_CONDUIT_PATH_ASYNC;

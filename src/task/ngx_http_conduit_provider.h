@@ -19,6 +19,11 @@
 #define NGX_HTTP_CONDUIT_WORKER       2
 
 
+/* the longest name of a model at its provider */
+
+#define NGX_HTTP_CONDUIT_UPSTREAM_LEN 256
+
+
 /* compiled description, of src/proto */
 
 struct conduit_provider_s;
@@ -45,6 +50,7 @@ struct ngx_http_conduit_provider_s {
 struct ngx_http_conduit_model_s {
     ngx_str_t                         alias;
     ngx_str_t                         upstream;
+    ngx_str_t                         provider_name;
     ngx_str_t                         fallback;    /* alias, or empty */
     ngx_uint_t                        kinds;
     ngx_http_conduit_provider_t      *provider;
