@@ -516,6 +516,10 @@ ngx_http_conduit_run_complete(ngx_http_conduit_run_t *run)
         return;
     }
 
+    if (rc == NGX_OK) {
+        run->nresults = 0;
+    }
+
     ngx_http_conduit_run_destroy(run);
 }
 
@@ -738,7 +742,7 @@ ngx_http_conduit_run_stop(ngx_http_conduit_main_conf_t *cdmcf, u_char *id)
         }
     }
 
-    if (q == ngx_queue_sentinel(runs) || run->calling_off
+    if (run == NULL || q == ngx_queue_sentinel(runs) || run->calling_off
         || ngx_http_conduit_task_current(cdmcf, id, run->work->lease)
            == NGX_OK)
     {
@@ -890,7 +894,15 @@ ngx_http_conduit_run_cleanup(void *data)
 {
     ngx_http_conduit_run_t  *run = data;
 
+    ngx_uint_t  i;
+
     ngx_queue_remove(&run->queue);
+
+    /* results that nobody has been told of; in an exiting worker they stay */
+
+    for (i = 0; i < run->nresults && !ngx_exiting && !ngx_terminate; i++) {
+        ngx_http_conduit_media_remove(run->work->cdmcf, &run->results[i].url);
+    }
 
     if (run->transfer) {
         ngx_conduit_transfer_cancel(run->transfer);
