@@ -29,6 +29,7 @@ typedef struct {
     ngx_event_t        work;
     ngx_connection_t   dumb;
     ngx_uint_t         closing;         /* unsigned  closing:1; */
+    ngx_uint_t         inside;          /* unsigned  inside:1; */
     ngx_uint_t         nhandles;
     CURL              *handles[NGX_CONDUIT_CURL_HANDLES];
 } ngx_conduit_curl_process_t;
@@ -177,6 +178,15 @@ ngx_conduit_curl_closing(void)
 }
 
 
+/* is this called from a callback of libcurl? */
+
+ngx_uint_t
+ngx_conduit_curl_inside(void)
+{
+    return ngx_conduit_curl.inside;
+}
+
+
 void
 ngx_conduit_curl_enter(ngx_conduit_exchange_t *x)
 {
@@ -306,6 +316,25 @@ ngx_conduit_curl_remove(ngx_conduit_exchange_t *x)
                       "curl_multi_remove_handle() failed: %s",
                       curl_multi_strerror(code));
     }
+}
+
+
+/* what libcurl holds is given to sink() inside of this call */
+
+CURLcode
+ngx_conduit_curl_resume(ngx_conduit_exchange_t *x)
+{
+    CURLcode  code;
+
+    ngx_conduit_curl.inside = 1;
+
+    code = curl_easy_pause(x->easy, CURLPAUSE_CONT);
+
+    ngx_conduit_curl.inside = 0;
+
+    ERR_clear_error();
+
+    return code;
 }
 
 
@@ -498,7 +527,11 @@ ngx_conduit_curl_action(curl_socket_t fd, int mask)
 
     cp = &ngx_conduit_curl;
 
+    cp->inside = 1;
+
     rc = curl_multi_socket_action(cp->multi, fd, mask, &n);
+
+    cp->inside = 0;
 
     ERR_clear_error();
 

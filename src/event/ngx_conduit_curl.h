@@ -177,6 +177,10 @@ void ngx_conduit_transfer_resume(ngx_conduit_transfer_t *t);
  * Ends the transfer without a call of its handler, at any time and from
  * anywhere (its own sink() included), or destroys one that was not started.
  * The caller forgets t.  Inside of the handler it does nothing.
+ *
+ * From inside of a sink() or address(), of this or another transfer, it takes
+ * effect a little later, in the same turn of the event loop: a body and
+ * address_data that are not in t->pool have to stay as long.
  */
 void ngx_conduit_transfer_cancel(ngx_conduit_transfer_t *t);
 

@@ -6,8 +6,6 @@
 
 #include <ngx_conduit_exchange.h>
 
-#include <openssl/err.h>
-
 
 static void ngx_conduit_exchange_begin(ngx_conduit_exchange_t *x);
 static const char *ngx_conduit_exchange_url(ngx_conduit_exchange_t *x);
@@ -337,11 +335,7 @@ ngx_conduit_exchange_continue(ngx_conduit_exchange_t *x)
 
     ngx_conduit_exchange_arm(x);
 
-    /* what libcurl holds is given to sink() inside of this call */
-
-    code = curl_easy_pause(x->easy, CURLPAUSE_CONT);
-
-    ERR_clear_error();
+    code = ngx_conduit_curl_resume(x);
 
     if (code != CURLE_OK) {
         ngx_conduit_exchange_done(x, code);

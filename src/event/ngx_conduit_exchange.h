@@ -86,7 +86,9 @@ void ngx_conduit_curl_free_easy(CURL *easy);
 CURLMcode ngx_conduit_curl_add(ngx_conduit_exchange_t *x);
 void ngx_conduit_curl_connected(ngx_conduit_exchange_t *x);
 void ngx_conduit_curl_remove(ngx_conduit_exchange_t *x);
+CURLcode ngx_conduit_curl_resume(ngx_conduit_exchange_t *x);
 ngx_uint_t ngx_conduit_curl_closing(void);
+ngx_uint_t ngx_conduit_curl_inside(void);
 
 /* ngx_conduit_exchange.c: the life of one */
 

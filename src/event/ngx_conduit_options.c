@@ -394,6 +394,10 @@ ngx_conduit_exchange_socket(void *data, curlsocktype purpose,
 
     t = x->transfer;
 
+    if (x->cancelled) {
+        return CURL_SOCKET_BAD;
+    }
+
     if (t->address
         && t->address(&address->addr, address->addrlen, t->address_data)
            != NGX_OK)

@@ -130,8 +130,16 @@ ngx_conduit_transfer_cancel(ngx_conduit_transfer_t *t)
         break;
 
     default:
-        x->cancelled = 1;
-        ngx_conduit_curl_queue(x);
+
+        if (ngx_conduit_curl_inside()) {
+            x->cancelled = 1;
+            ngx_conduit_curl_queue(x);
+            return;
+        }
+
+        /* at once: memory that it was given may be freed after this */
+
+        ngx_conduit_exchange_destroy(x);
     }
 }
 
