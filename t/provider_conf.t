@@ -6,11 +6,12 @@
 use strict;
 use warnings;
 
+use Cwd qw( abs_path );
 use File::Basename qw( dirname );
 use File::Temp qw( tempdir );
 use Test::More;
 
-my $top = dirname(__FILE__) . "/..";
+my $top = abs_path(dirname(__FILE__) . "/..");
 my $build = $ENV{CONDUIT_BUILD} || "$top/build";
 my $nginx = "$build/nginx";
 my $dir = tempdir(CLEANUP => 1);
