@@ -211,9 +211,7 @@ ngx_http_conduit_result_copy(ngx_http_conduit_run_t *run,
 
     t = ngx_http_conduit_run_transfer(run, &run->call);
 
-    if (t && conduit_provider_allowed(run->description, &result->value)
-             != CONDUIT_OK)
-    {
+    if (t && !conduit_provider_allowed(run->description, &result->value)) {
         t->address = ngx_http_conduit_result_address;
         t->address_data = run;
     }
