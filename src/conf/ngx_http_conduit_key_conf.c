@@ -104,21 +104,24 @@ ngx_http_conduit_key_block(ngx_conf_t *cf, ngx_http_conduit_key_t *key)
 {
     char                          *rv;
     ngx_conf_t                     save;
-    ngx_http_conduit_key_parse_t   kp;
+    ngx_http_conduit_key_parse_t  *kp;
 
-    ngx_memzero(&kp, sizeof(ngx_http_conduit_key_parse_t));
+    kp = ngx_pcalloc(cf->temp_pool, sizeof(ngx_http_conduit_key_parse_t));
+    if (kp == NULL) {
+        return NGX_ERROR;
+    }
 
-    kp.pool = cf->pool;
-    kp.cycle = cf->cycle;
-    kp.key = key;
+    kp->pool = cf->pool;
+    kp->cycle = cf->cycle;
+    kp->key = key;
 
-    if (ngx_http_conduit_key_begin(&kp) != NGX_OK) {
+    if (ngx_http_conduit_key_begin(kp) != NGX_OK) {
         return NGX_ERROR;
     }
 
     save = *cf;
     cf->handler = ngx_http_conduit_key_line;
-    cf->handler_conf = (void *) &kp;
+    cf->handler_conf = kp;
 
     rv = ngx_conf_parse(cf, NULL);
 
@@ -128,9 +131,9 @@ ngx_http_conduit_key_block(ngx_conf_t *cf, ngx_http_conduit_key_t *key)
         return NGX_ERROR;
     }
 
-    if (ngx_http_conduit_key_end(&kp) != NGX_OK) {
+    if (ngx_http_conduit_key_end(kp) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"conduit_key\" \"%V\" %V",
-                           &key->name, &kp.error);
+                           &key->name, &kp->error);
         return NGX_ERROR;
     }
 

@@ -102,29 +102,23 @@ conduit_hex(u_char ch)
 void
 conduit_base62(u_char *dst, const u_char *bytes)
 {
-    size_t    i, n;
-    uint32_t  rest, words[4];
+    size_t    i, n, half;
     uint64_t  v;
 
-    for (i = 0; i < 4; i++) {
-        words[i] = (uint32_t) bytes[4 * i] << 24
-                   | (uint32_t) bytes[4 * i + 1] << 16
-                   | (uint32_t) bytes[4 * i + 2] << 8
-                   | bytes[4 * i + 3];
-    }
+    half = CONDUIT_BASE62_LEN / 2;
 
-    /* long division of the 128-bit number, one digit from the right a turn */
+    /* in halves: divisions of 64 bits by a constant are multiplications */
 
-    for (n = CONDUIT_BASE62_LEN; n > 0; n--) {
-        rest = 0;
+    for (i = 0; i < 2; i++) {
 
-        for (i = 0; i < 4; i++) {
-            v = (uint64_t) rest << 32 | words[i];
-            words[i] = (uint32_t) (v / 62);
-            rest = (uint32_t) (v % 62);
+        for (v = 0, n = 0; n < 8; n++) {
+            v = v << 8 | bytes[8 * i + n];
         }
 
-        dst[n - 1] = conduit_base62_digits[rest];
+        for (n = half; n > 0; n--) {
+            dst[half * i + n - 1] = conduit_base62_digits[v % 62];
+            v /= 62;
+        }
     }
 }
 

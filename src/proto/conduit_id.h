@@ -37,8 +37,9 @@ int conduit_uuid_parse(u_char *id, const u_char *p, size_t len);
 void conduit_uuid_write(u_char *dst, const u_char *id);
 
 /*
- * Writes 128 bits as exactly 22 base62 characters ([0-9A-Za-z], most
- * significant first, padded with '0') to dst, without a closing NUL.
+ * Writes 128 bits as exactly 22 base62 characters ([0-9A-Za-z]) to dst,
+ * without a closing NUL: each half of 64 bits as 11 digits, most significant
+ * first, padded with '0'.  Different bits give different texts.
  */
 void conduit_base62(u_char *dst, const u_char *bytes);
 

@@ -102,9 +102,13 @@ test_base62(void)
     conduit_base62(text, bytes);
     is_mem(text, sizeof(text), "0000000000000000000010", 22, "62");
 
+    bytes[7] = 61;
+    conduit_base62(text, bytes);
+    is_mem(text, sizeof(text), "0000000000z00000000010", 22, "two halves");
+
     memset(bytes, 0xff, sizeof(bytes));
     conduit_base62(text, bytes);
-    is_mem(text, sizeof(text), "7n42DGM5Tflk9n8mt7Fhc7", 22, "2^128 - 1");
+    is_mem(text, sizeof(text), "LygHa16AHYFLygHa16AHYF", 22, "2^128 - 1");
 }
 
 
