@@ -291,16 +291,12 @@ ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
         ngx_http_conduit_lane_push_locked(zone, node);
     }
 
-    /*
-     * Owners find out by their lease; their steps are performed again.  The
-     * leases of pulling workers are not bound to a process.
-     */
+    /* what a dead owner performed is due when its cell is reaped */
 
-    if (node->step != NGX_HTTP_CONDUIT_STEP_LEASED) {
-        node->lease = 0;
+    if (node->owner != NGX_HTTP_CONDUIT_NOBODY) {
+        ngx_queue_insert_tail(&sh->cells[node->owner].owned, &node->owned);
     }
 
-    node->owner = NGX_HTTP_CONDUIT_NOBODY;
     node->timed = 0;
     ngx_http_conduit_node_due_locked(zone, node);
 }

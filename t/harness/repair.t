@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+
+# Copyright (C) Conduit for nginx authors
+
+# A worker is killed at instructions where it holds the lock of the zone and
+# has half of a change made: no task is lost, all end, and the counts are right
+# again.
+
+import os
+import sys
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+from conduit_api import *
+
+# in the middle of: linking a task, standing in a queue, leaving it, a lease,
+# the due tree, a new document
+
+PLACES = ['ngx_http_conduit_node_link_locked',
+          'conduit_rank_insert',
+          'conduit_rank_count_up',
+          'conduit_rank_delete',
+          'ngx_http_conduit_node_own_locked',
+          'ngx_http_conduit_node_due_locked',
+          'ngx_http_conduit_advance_status_locked']
+
+
+def die_at(api, pid, place, traffic):
+    """Kills the worker when it comes to that function; 0 if it did not."""
+
+    api.killed.add(pid)
+    gdb = subprocess.Popen(
+        ['gdb', '-q', '-nx', '-batch', '-p', str(pid),
+         '-ex', 'handle SIGALRM SIGIO SIGCHLD nostop noprint pass',
+         '-ex', 'break %s' % place,
+         '-ex', 'echo READY\\n', '-ex', 'continue',
+         '-ex', 'backtrace 3', '-ex', 'kill'],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    out = []
+    reader = threading.Thread(target=lambda: out.extend(gdb.stdout),
+                              daemon=True)
+    reader.start()
+    wait_for(lambda: 'READY\n' in out or gdb.poll() is not None, 30,
+             'the debugger')
+    end = time.monotonic() + 20
+
+    while gdb.poll() is None and time.monotonic() < end:
+        traffic()
+
+    if gdb.poll() is None:
+        gdb.kill()
+
+    gdb.wait()
+    reader.join(5)
+
+    return any('hit' in line and place in line for line in out), ''.join(out)
+
+
+def check_place(t, api, place):
+    made = []
+
+    def create():
+        # a request may be lost with its worker: only a 202 counts
+        try:
+            with Connection(api.port(), timeout=2) as c:
+                c.send(api.alice.encode('POST', IMAGES + '/async', {
+                    'model': 'queued', 'prompt': 'script:repair'}))
+                reply = c.read_response()
+                if reply.status == 202:
+                    made.append(reply.json()['task_id'])
+        except (OSError, EOFError, AssertionError, ValueError):
+            pass
+
+    def traffic():
+        threads = [threading.Thread(target=create) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if made and len(made) % 3 == 0:
+            try:
+                api.alice.cancel(made[-1])
+            except (OSError, EOFError, AssertionError):
+                pass
+
+    pid = api.workers()[0]
+    hit, out = die_at(api, pid, place, traffic)
+
+    if not t.ok(hit, 'a worker was killed in %s' % place):
+        t.diag(out)
+
+    wait_for(lambda: not alive(pid) and len(api.workers()) == 2,
+             what='a new worker')
+
+    return made
+
+
+def test(t):
+    if not shutil.which('gdb'):
+        skip_all('gdb is not installed')
+
+    def narrow(text):
+        return text.replace('conduit_provider openai_images {',
+                            'conduit_provider openai_images {\n'
+                            '    limit concurrency=1;')
+
+    with Api(t, workers=2, providers=['openai'], edit=narrow, http='''
+            conduit_task_limit per_key=10000 total=10000;
+            conduit_model queued provider=openai_images model=dall-e-3;
+            ''') as api:
+        for place in PLACES:
+            made = check_place(t, api, place)
+            ends = [api.alice.wait(task, 30)['status'] for task in made]
+            if not t.ok(ends and set(ends) <= {'completed', 'cancelled'},
+                        '%d accepted tasks have ended well' % len(made)):
+                t.diag(' '.join(ends))
+
+        end = api.alice.image('script:after the repairs', 'queued')
+        t.eq(api.alice.run(end)['status'], 'completed', 'and new ones do')
+
+        listed = set()
+        after = ''
+        while True:
+            page = api.alice.list(limit=100, **({'after': after} if after
+                                                else {})).json()
+            listed |= {task['task_id'] for task in page['data']}
+            after = page['last_id']
+            if not page['has_more']:
+                break
+
+        left = api.alice.list(status='pending').json()['data']
+        left += api.alice.list(status='processing').json()['data']
+        t.ok(len(listed) > 0, 'the list is whole: %d tasks' % len(listed))
+        t.eq(left, [], 'nothing is left behind')
+
+
+run(test)
