@@ -95,9 +95,12 @@ ngx_http_conduit_run_transfer(ngx_http_conduit_run_t *run,
     t->read_timeout = run->description->read_timeout;
     t->timeout = call->timeout;
     t->once = call->once;
-    t->resolver = cdmcf->resolver;
-    t->resolver_timeout = cdmcf->resolver_timeout;
     t->data = run;
+
+    if (cdmcf->resolver) {
+        t->resolver = cdmcf->resolver;
+        t->resolver_timeout = cdmcf->resolver_timeout;
+    }
 
     pair = call->headers.elts;
 

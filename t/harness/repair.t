@@ -63,7 +63,7 @@ def check_place(t, api, place):
         try:
             with Connection(api.port(), timeout=2) as c:
                 c.send(api.alice.encode('POST', IMAGES + '/async', {
-                    'model': 'queued', 'prompt': 'script:repair'}))
+                    'model': 'queued', 'prompt': 'script:ok'}))
                 reply = c.read_response()
                 if reply.status == 202:
                     made.append(reply.json()['task_id'])
@@ -114,7 +114,7 @@ def test(t):
                         '%d accepted tasks have ended well' % len(made)):
                 t.diag(' '.join(ends))
 
-        end = api.alice.image('script:after the repairs', 'queued')
+        end = api.alice.image('script:ok after', 'queued')
         t.eq(api.alice.run(end)['status'], 'completed', 'and new ones do')
 
         listed = set()
