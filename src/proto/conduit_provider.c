@@ -159,7 +159,7 @@ conduit_provider_redirect(const conduit_provider_t *p, conduit_pool_t *pool,
     size_t          head;
     conduit_link_t  link;
 
-    *url = *location;
+    head = 0;
 
     if (conduit_link_parse(location, &link) != CONDUIT_OK) {
 
@@ -172,17 +172,19 @@ conduit_provider_redirect(const conduit_provider_t *p, conduit_pool_t *pool,
         }
 
         head = conduit_provider_folder(&link, location);
-
-        url->data = pool->alloc(pool->data, head + location->len + 1);
-        if (url->data == NULL) {
-            return CONDUIT_ERROR;
-        }
-
-        memcpy(url->data, from->data, head);
-        memcpy(url->data + head, location->data, location->len);
-        url->len = head + location->len;
-        url->data[url->len] = '\0';
     }
+
+    /* both may be gone with the reply, so even an absolute one is copied */
+
+    url->data = pool->alloc(pool->data, head + location->len + 1);
+    if (url->data == NULL) {
+        return CONDUIT_ERROR;
+    }
+
+    memcpy(url->data, from->data, head);
+    memcpy(url->data + head, location->data, location->len);
+    url->len = head + location->len;
+    url->data[url->len] = '\0';
 
     return conduit_provider_allowed(p, url) ? CONDUIT_OK : CONDUIT_DECLINED;
 }

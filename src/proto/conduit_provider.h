@@ -391,7 +391,8 @@ typedef struct {
     conduit_str_t               body;
     uint64_t                    timeout;     /* ms */
     unsigned                    has_body:1;
-    unsigned                    once:1;      /* never to be sent twice */
+    unsigned                    once:1;      /* never to be sent twice: each
+                                                repeat is an attempt */
 } conduit_call_t;
 
 

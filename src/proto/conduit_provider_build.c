@@ -56,7 +56,7 @@ conduit_provider_call(const conduit_provider_t *p, conduit_pool_t *pool,
 
     call->method = request->method;
     call->timeout = conduit_build_timeout(p, step);
-    call->once = (step == CONDUIT_STEP_SUBMIT && p->idempotency.len == 0);
+    call->once = (step == CONDUIT_STEP_SUBMIT);
 
     rc = conduit_build_url(&b, &request->url, &call->url);
     if (rc != CONDUIT_OK) {

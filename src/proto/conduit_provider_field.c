@@ -118,14 +118,28 @@ conduit_field_value(conduit_build_t *b, const conduit_field_t *field,
                                         " this model");
         }
 
-        return CONDUIT_OK;
-    }
+        /* as in nginx's own maps, the default stands for no value as well */
 
-    rc = conduit_field_map(b, field, value);
-    if (rc != CONDUIT_OK) {
-        json_decref(*value);
-        *value = NULL;
-        return rc;
+        if (field->map == NULL || field->map->other.len == 0
+            || field->map->pass || field->map->reject)
+        {
+            return CONDUIT_OK;
+        }
+
+        *value = json_stringn((char *) field->map->other.data,
+                              field->map->other.len);
+        if (*value == NULL) {
+            return CONDUIT_ERROR;
+        }
+
+    } else {
+
+        rc = conduit_field_map(b, field, value);
+        if (rc != CONDUIT_OK) {
+            json_decref(*value);
+            *value = NULL;
+            return rc;
+        }
     }
 
     if (conduit_field_convert(field, value) != CONDUIT_OK) {

@@ -381,7 +381,7 @@ test_submit(void)
            "\"list\":[1,{}],\"f\":1.5,\"arr\":[null,1]}",
            "body");
     is_num((long) call.timeout, 7000, "timeout");
-    ok(!call.once, "may be sent again with a key");
+    ok(call.once, "a repeat is an attempt, with a key as well");
     is_num(call.headers.n, 4, "headers");
 
     h = call.headers.elts;
@@ -417,6 +417,60 @@ test_submit(void)
     is_num(v.state, CONDUIT_STATE_FAILED, "it fails");
 
     job_done(&job);
+}
+
+
+static void
+test_map(void)
+{
+    size_t               i;
+    conduit_job_t        job;
+    conduit_call_t       call;
+    conduit_verdict_t    v;
+    conduit_provider_t  *p;
+
+    static const struct {
+        const char  *other;
+        const char  *request;
+        const char  *body;
+    } cases[] = {
+        { "default T;", "{\"a\":\"F\"}", "{\"a\":\"t\"}" },
+        { "default T;", "{\"a\":\"x\"}", "{\"a\":\"T\"}" },
+        { "default T;", "{\"a\":7}", "{\"a\":\"T\"}" },
+        { "default T;", "{}", "{\"a\":\"T\"}" },
+        { "default pass;", "{\"a\":7}", "{\"a\":7}" },
+        { "default pass;", "{}", "{}" },
+        { "", "{\"a\":\"x\"}", "{\"a\":\"x\"}" },
+        { "default reject;", "{}", "{}" },
+        { "default reject;", "{\"a\":\"x\"}", NULL },
+        { "default T;", "{\"a\":[1]}", NULL }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+
+        p = make("kind image; base http://api.test; map m { f t; ",
+                 cases[i].other, " }"
+                 "submit POST /s sync { field /a $a map=m; } result url /u;");
+
+        job_init(&job, cases[i].request);
+
+        if (cases[i].body == NULL) {
+            is_num(conduit_provider_call(p, &tp.pool, CONDUIT_STEP_SUBMIT,
+                                         &job, &call, &v),
+                   CONDUIT_DECLINED, "%s refuses %s", cases[i].other,
+                   cases[i].request);
+
+        } else if (is_num(conduit_provider_call(p, &tp.pool,
+                                                CONDUIT_STEP_SUBMIT, &job,
+                                                &call, &v),
+                          CONDUIT_OK, "%s takes %s", cases[i].other,
+                          cases[i].request))
+        {
+            is_str((char *) call.body.data, cases[i].body, "as");
+        }
+
+        job_done(&job);
+    }
 }
 
 
@@ -1034,6 +1088,7 @@ test_download(void)
                CONDUIT_OK, "follows to \"%s\"", cases[i].location);
         is_mem(url.data, url.len, cases[i].url, strlen(cases[i].url),
                "which is");
+        ok(url.data != to.data, "in memory of its own");
     }
 
     job_done(&job);
@@ -1275,6 +1330,7 @@ main(void)
     test_refused();
     test_types();
     test_submit();
+    test_map();
     test_form();
     test_urls();
     test_cancel();
