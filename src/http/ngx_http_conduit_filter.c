@@ -4,6 +4,7 @@
  */
 
 
+#include <ngx_http_conduit_metrics.h>
 #include <ngx_http_conduit_request.h>
 
 
@@ -27,8 +28,6 @@ static void ngx_http_conduit_filter_reason(ngx_uint_t status,
     ngx_http_conduit_refusal_t *refusal);
 static ngx_int_t ngx_http_conduit_filter_replace(ngx_http_request_t *r,
     ngx_http_conduit_ctx_t *ctx, ngx_http_conduit_refusal_t *refusal);
-static void ngx_http_conduit_filter_count(ngx_http_request_t *r,
-    ngx_http_conduit_ctx_t *ctx);
 
 
 ngx_int_t
@@ -92,7 +91,7 @@ ngx_http_conduit_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ngx_http_conduit_filter_count(r, ctx);
+    ngx_http_conduit_count_request(r, r->headers_out.status);
 
     return cdmcf->next_header_filter(r);
 }
@@ -278,29 +277,6 @@ ngx_http_conduit_filter_rate(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_conduit_filter_count(ngx_http_request_t *r,
-    ngx_http_conduit_ctx_t *ctx)
-{
-    ngx_uint_t                     n;
-    ngx_http_conduit_main_conf_t  *cdmcf;
-
-    if (ctx->counted) {
-        return;
-    }
-
-    ctx->counted = 1;
-
-    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
-
-    n = r->headers_out.status / 100;
-
-    (void) ngx_atomic_fetch_add(
-               &cdmcf->zone.sh->counters.requests[ctx->endpoint & 15][n & 7],
-               1);
 }
 
 

@@ -20,6 +20,16 @@ ngx_int_t
 ngx_http_conduit_reply(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body)
 {
+    static ngx_str_t  json = ngx_string("application/json");
+
+    return ngx_http_conduit_reply_as(r, status, &json, body);
+}
+
+
+ngx_int_t
+ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body)
+{
     ngx_int_t                rc;
     ngx_http_conduit_ctx_t  *ctx;
 
@@ -48,7 +58,7 @@ ngx_http_conduit_reply(ngx_http_request_t *r, ngx_uint_t status,
         ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Entity");
     }
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type = *type;
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_length_n = body->len;

@@ -70,6 +70,10 @@ ngx_int_t ngx_http_conduit_request_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_conduit_reply(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *body);
 
+/* the same with another type than application/json, in static memory */
+ngx_int_t ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body);
+
 /*
  * The error object.  The type follows from the status; code and param may be
  * NULL for null.  fmt as of ngx_sprintf(), at most 512 bytes.  The body of the

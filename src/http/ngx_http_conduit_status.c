@@ -6,6 +6,7 @@
 
 #include <ngx_http_conduit_generations.h>
 #include <ngx_http_conduit_document.h>
+#include <ngx_http_conduit_metrics.h>
 #include <ngx_http_conduit_wait.h>
 #include <conduit_header.h>
 
@@ -29,6 +30,7 @@ ngx_http_conduit_status_serve(ngx_http_request_t *r,
     ngx_uint_t                     prompt;
     ngx_http_conduit_ctx_t        *ctx;
     ngx_http_conduit_view_t        view;
+    ngx_http_conduit_counters_t   *counters;
     ngx_http_conduit_main_conf_t  *cdmcf;
 
     ctx = ngx_http_conduit_ctx(r);
@@ -44,7 +46,9 @@ ngx_http_conduit_status_serve(ngx_http_request_t *r,
 
     prompt = r->args.len && ngx_http_conduit_status_include(r);
 
-    rc = ngx_http_conduit_task_view(cdmcf, name, prompt, r->pool, &view);
+    rc = ngx_http_conduit_task_view(cdmcf, name,
+                                    prompt|NGX_HTTP_CONDUIT_VIEW_POLL,
+                                    r->pool, &view);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_conduit_no_task(r);
@@ -52,6 +56,12 @@ ngx_http_conduit_status_serve(ngx_http_request_t *r,
 
     if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    counters = &cdmcf->zone.sh->counters;
+
+    if (view.polled && !conduit_status_terminal(view.status)) {
+        ngx_http_conduit_count_interval(counters, view.polled);
     }
 
     ms = ngx_http_conduit_wait_preferred(r);
@@ -73,6 +83,8 @@ ngx_http_conduit_status_serve(ngx_http_request_t *r,
     /* the prompt, if it was asked for, is fetched again at the end */
 
     ctx->data = (void *) (uintptr_t) (words | (prompt << 8));
+
+    (void) ngx_atomic_fetch_add(&counters->waits, 1);
 
     r->main->count++;
 

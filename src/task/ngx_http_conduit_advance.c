@@ -29,6 +29,7 @@ typedef struct {
     unsigned                          visible:1;
     unsigned                          retry:1;
     unsigned                          final:1;     /* becomes terminal */
+    unsigned                          begun:1;     /* for the first time */
     ngx_http_conduit_document_t       doc;
     ngx_str_t                         document;
     ngx_str_t                         head;        /* of the run text */
@@ -38,6 +39,7 @@ typedef struct {
     ngx_uint_t                        provider;    /* to pump */
     uint64_t                          lease;       /* claimed here */
     int64_t                           duration;
+    int64_t                           waited;      /* if begun */
     ngx_http_conduit_news_t           news;
 } ngx_http_conduit_advance_t;
 
@@ -446,6 +448,9 @@ ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
         node->result_off = (uint32_t) doc->result_off;
         node->result_len = (uint32_t) doc->result_len;
 
+        adv->begun = (node->started == 0 && doc->started);
+        adv->waited = doc->updated - node->updated;
+
         node->started = doc->started;
         node->updated = doc->updated;
         node->completed = doc->completed;
@@ -584,8 +589,8 @@ ngx_http_conduit_advance_step_locked(ngx_http_conduit_engine_t *engine,
     node->next_at = ngx_current_msec + change->after;
 
     if (adv->event == CONDUIT_EV_REQUEUE && !change->quiet) {
-        ngx_http_conduit_node_slot_locked(zone, node, 0);
-        node->holder = NULL;
+        ngx_http_conduit_release_locked(engine, node, &adv->news);
+        (void) ngx_atomic_fetch_add(&zone->sh->counters.retries, 1);
     }
 
     if (change->step == NGX_HTTP_CONDUIT_STEP_LEASED) {
@@ -620,9 +625,7 @@ ngx_http_conduit_advance_end_locked(ngx_http_conduit_engine_t *engine,
     zone = &engine->cdmcf->zone;
 
     ngx_http_conduit_lane_remove_locked(zone, node);
-    ngx_http_conduit_node_slot_locked(zone, node, 0);
-
-    node->holder = NULL;
+    ngx_http_conduit_release_locked(engine, node, &adv->news);
 
     if (adv->change->lease == 0 && node->step == NGX_HTTP_CONDUIT_STEP_POLL) {
         node->step = NGX_HTTP_CONDUIT_STEP_CANCEL;
@@ -655,9 +658,7 @@ ngx_http_conduit_advance_after(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv)
 {
     u_char                        *id;
-    ngx_uint_t                     kind;
     ngx_http_conduit_change_t     *change;
-    ngx_http_conduit_counters_t   *counters;
     ngx_http_conduit_main_conf_t  *cdmcf;
 
     cdmcf = engine->cdmcf;
@@ -666,17 +667,16 @@ ngx_http_conduit_advance_after(ngx_http_conduit_engine_t *engine,
 
     ngx_http_conduit_news_spread(engine, id, &adv->news);
 
+    if (adv->begun) {
+        ngx_http_conduit_count_start(engine, adv->doc.kind, adv->waited);
+    }
+
     if (adv->lease) {
         ngx_http_conduit_step_perform(engine, id, adv->lease);
     }
 
     if (adv->final) {
-        kind = adv->doc.kind;
-        counters = &cdmcf->zone.sh->counters;
-
-        (void) ngx_atomic_fetch_add(&counters->finished[kind][adv->status],
-                                    1);
-        ngx_http_conduit_count_duration(counters, kind, adv->duration);
+        ngx_http_conduit_count_end(engine, &adv->doc, adv->duration);
 
         if (change->lease == 0 && adv->stop == cdmcf->zone.cell) {
             ngx_http_conduit_run_stop(cdmcf, id);

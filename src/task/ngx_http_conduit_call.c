@@ -21,6 +21,7 @@ static void ngx_http_conduit_call_done(ngx_conduit_transfer_t *t);
 static void ngx_http_conduit_call_judge(ngx_http_conduit_run_t *run,
     ngx_conduit_transfer_t *t);
 static void ngx_http_conduit_call_count(ngx_http_conduit_run_t *run);
+static ngx_uint_t ngx_http_conduit_call_down(ngx_uint_t error);
 static int ngx_http_conduit_call_header(void *data, const char *name,
     conduit_str_t *value);
 
@@ -188,6 +189,7 @@ ngx_http_conduit_call_judge(ngx_http_conduit_run_t *run,
 static void
 ngx_http_conduit_call_count(ngx_http_conduit_run_t *run)
 {
+    ngx_uint_t                         bad;
     ngx_http_conduit_provider_node_t  *pn;
 
     pn = &run->work->cdmcf->zone.sh->providers[run->work->provider->index];
@@ -197,14 +199,44 @@ ngx_http_conduit_call_count(ngx_http_conduit_run_t *run)
     case CONDUIT_STATE_HOLD:
     case CONDUIT_STATE_RETRY:
         (void) ngx_atomic_fetch_add(&pn->retried, 1);
+        bad = 1;
         break;
 
     case CONDUIT_STATE_FAILED:
         (void) ngx_atomic_fetch_add(&pn->failed, 1);
+        bad = ngx_http_conduit_call_down(run->verdict.code);
         break;
 
     default:
         (void) ngx_atomic_fetch_add(&pn->ok, 1);
+        bad = 0;
+    }
+
+    if (bad) {
+        (void) ngx_atomic_fetch_add(&pn->streak, 1);
+
+    } else if (pn->streak) {
+        pn->streak = 0;
+    }
+}
+
+
+/* does the error say that the provider, and not the request, is at fault? */
+
+static ngx_uint_t
+ngx_http_conduit_call_down(ngx_uint_t error)
+{
+    switch (error) {
+
+    case CONDUIT_ERR_PROVIDER_AUTH:
+    case CONDUIT_ERR_PROVIDER_QUOTA:
+    case CONDUIT_ERR_RATE_LIMITED:
+    case CONDUIT_ERR_PROVIDER_UNAVAILABLE:
+    case CONDUIT_ERR_PROVIDER_UNKNOWN:
+        return 1;
+
+    default:
+        return 0;
     }
 }
 

@@ -104,10 +104,10 @@ ngx_http_conduit_claim_lanes(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_match_pt match, void *data, ngx_pool_t *pool,
     ngx_http_conduit_lane_t ***lanes)
 {
-    ngx_uint_t                   i;
-    ngx_array_t                  array;
-    ngx_http_conduit_lane_t     *lane, **element;
-    ngx_http_conduit_provider_t *provider;
+    ngx_uint_t                    i;
+    ngx_array_t                   array;
+    ngx_http_conduit_lane_t      *lane, **element;
+    ngx_http_conduit_provider_t  *provider;
 
     *lanes = NULL;
 
@@ -390,4 +390,28 @@ ngx_http_conduit_task_current(ngx_http_conduit_main_conf_t *cdmcf, u_char *id,
     ngx_http_conduit_zone_unlock(&cdmcf->zone);
 
     return rc;
+}
+
+
+void
+ngx_http_conduit_release_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news)
+{
+    ngx_uint_t                    n;
+    ngx_http_conduit_zone_t      *zone;
+    ngx_http_conduit_provider_t  *provider;
+
+    zone = &engine->cdmcf->zone;
+    n = node->lane->provider;
+
+    ngx_http_conduit_node_slot_locked(zone, node, 0);
+    node->holder = NULL;
+
+    provider = engine->providers[n];
+
+    if (provider && provider->type == NGX_HTTP_CONDUIT_WORKER
+        && provider->concurrency && zone->sh->providers[n].waiting)
+    {
+        ngx_http_conduit_news_claims_locked(engine, node, news);
+    }
 }

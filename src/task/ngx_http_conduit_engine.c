@@ -11,6 +11,8 @@
 
 static ngx_int_t ngx_http_conduit_engine_bind(
     ngx_http_conduit_engine_t *engine);
+static void ngx_http_conduit_count_time(ngx_atomic_t *classes,
+    ngx_atomic_t *sum, int64_t ms);
 
 
 ngx_uint_t  ngx_http_conduit_durations[NGX_HTTP_CONDUIT_DURATIONS] = {
@@ -131,8 +133,43 @@ ngx_http_conduit_provider_by_index(ngx_http_conduit_main_conf_t *cdmcf,
 
 
 void
-ngx_http_conduit_count_duration(ngx_http_conduit_counters_t *counters,
-    ngx_uint_t kind, int64_t ms)
+ngx_http_conduit_count_start(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t kind, int64_t waited)
+{
+    ngx_http_conduit_counters_t  *counters;
+
+    counters = &engine->cdmcf->zone.sh->counters;
+
+    ngx_http_conduit_count_time(counters->waited[kind],
+                                &counters->waited_sum[kind], waited);
+}
+
+
+void
+ngx_http_conduit_count_end(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_document_t *doc, int64_t duration)
+{
+    ngx_uint_t                    kind;
+    ngx_http_conduit_counters_t  *counters;
+
+    counters = &engine->cdmcf->zone.sh->counters;
+    kind = doc->kind;
+
+    (void) ngx_atomic_fetch_add(&counters->finished[kind][doc->status], 1);
+
+    if (doc->status == CONDUIT_FAILED) {
+        (void) ngx_atomic_fetch_add(
+                                &counters->failed[kind][doc->error_code], 1);
+    }
+
+    ngx_http_conduit_count_time(counters->duration[kind],
+                                &counters->duration_sum[kind], duration);
+}
+
+
+static void
+ngx_http_conduit_count_time(ngx_atomic_t *classes, ngx_atomic_t *sum,
+    int64_t ms)
 {
     ngx_uint_t  i;
 
@@ -142,6 +179,6 @@ ngx_http_conduit_count_duration(ngx_http_conduit_counters_t *counters,
         }
     }
 
-    (void) ngx_atomic_fetch_add(&counters->duration[kind][i], 1);
-    (void) ngx_atomic_fetch_add(&counters->duration_sum[kind], ms);
+    (void) ngx_atomic_fetch_add(&classes[i], 1);
+    (void) ngx_atomic_fetch_add(sum, ms);
 }

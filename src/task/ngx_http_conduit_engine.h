@@ -72,6 +72,11 @@ void ngx_http_conduit_news_claims_locked(ngx_http_conduit_engine_t *engine,
 void ngx_http_conduit_news_spread(ngx_http_conduit_engine_t *engine,
     u_char *id, ngx_http_conduit_news_t *news);
 
+/* gives back the slot of a task, which a waiting claim may now take */
+
+void ngx_http_conduit_release_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news);
+
 /* reads the ring of this process; the wake-up's handler */
 
 void ngx_http_conduit_news_read(void *data);
@@ -105,8 +110,12 @@ ngx_http_conduit_work_t *ngx_http_conduit_work_load(
 void ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node, ngx_http_conduit_view_t *view);
 
-void ngx_http_conduit_count_duration(ngx_http_conduit_counters_t *counters,
-    ngx_uint_t kind, int64_t ms);
+/* a task was started after a wait; it has ended as its document says */
+
+void ngx_http_conduit_count_start(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t kind, int64_t waited);
+void ngx_http_conduit_count_end(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_document_t *doc, int64_t duration);
 
 ngx_int_t ngx_http_conduit_scheduler_init(ngx_http_conduit_engine_t *engine);
 void ngx_http_conduit_scheduler_exit(ngx_http_conduit_engine_t *engine);

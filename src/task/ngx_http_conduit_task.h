@@ -40,6 +40,7 @@ typedef struct {
     ngx_uint_t                        status;
     ngx_uint_t                        error_code;
     ngx_uint_t                        position;    /* 0: null */
+    ngx_msec_t                        polled;      /* ago; 0: never */
     size_t                            status_off;
     size_t                            position_off;
     size_t                            model_off;
@@ -172,9 +173,16 @@ void ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
 void ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *digest);
 
-/* NGX_OK, NGX_DECLINED (no such task of this key and kind) or NGX_ERROR */
+/*
+ * NGX_OK, NGX_DECLINED (no such task of this key and kind) or NGX_ERROR.  The
+ * prompt is copied, and the view counts as a poll, if flags say so.
+ */
+
+#define NGX_HTTP_CONDUIT_VIEW_PROMPT  1
+#define NGX_HTTP_CONDUIT_VIEW_POLL    2
+
 ngx_int_t ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_name_t *name, ngx_uint_t prompt, ngx_pool_t *pool,
+    ngx_http_conduit_name_t *name, ngx_uint_t flags, ngx_pool_t *pool,
     ngx_http_conduit_view_t *view);
 
 /*

@@ -32,16 +32,18 @@ static ngx_uint_t ngx_http_conduit_page_match_locked(
 
 ngx_int_t
 ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_name_t *name, ngx_uint_t prompt, ngx_pool_t *pool,
+    ngx_http_conduit_name_t *name, ngx_uint_t flags, ngx_pool_t *pool,
     ngx_http_conduit_view_t *view)
 {
     u_char                        *p;
     size_t                         room, need;
+    ngx_uint_t                     prompt;
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_task_node_t  *node;
 
     zone = &cdmcf->zone;
     room = NGX_HTTP_CONDUIT_VIEW_ROOM;
+    prompt = flags & NGX_HTTP_CONDUIT_VIEW_PROMPT;
 
     for ( ;; ) {
 
@@ -71,6 +73,11 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
     }
 
     ngx_http_conduit_view_locked(zone, node, view);
+
+    if (flags & NGX_HTTP_CONDUIT_VIEW_POLL) {
+        view->polled = node->polled ? ngx_current_msec - node->polled : 0;
+        node->polled = ngx_current_msec;
+    }
 
     view->document.data = p;
     p = ngx_http_conduit_text_copy_locked(&node->document, p);

@@ -42,6 +42,9 @@
 #define NGX_HTTP_CONDUIT_PROVIDERS    64
 #define NGX_HTTP_CONDUIT_RING         1024
 #define NGX_HTTP_CONDUIT_NAME_LEN     64
+#define NGX_HTTP_CONDUIT_ENDPOINTS    16
+#define NGX_HTTP_CONDUIT_CODES        21
+#define NGX_HTTP_CONDUIT_ERRORS       16
 
 #define NGX_HTTP_CONDUIT_NOBODY       0xff
 
@@ -121,6 +124,7 @@ typedef struct {
     ngx_atomic_t                        ok;        /* requests by outcome */
     ngx_atomic_t                        failed;
     ngx_atomic_t                        retried;
+    ngx_atomic_t                        streak;    /* bad ones in a row */
     u_short                             len;
     u_char                              name[NGX_HTTP_CONDUIT_NAME_LEN];
 } ngx_http_conduit_provider_node_t;
@@ -155,6 +159,7 @@ struct ngx_http_conduit_task_node_s {
     int64_t                             updated;
     int64_t                             completed;
 
+    ngx_msec_t                          polled;    /* last; 0: never */
     ngx_msec_t                          next_at;   /* when the step is due */
     ngx_msec_t                          deadline;  /* of the whole life */
     ngx_msec_t                          timeout;
@@ -237,14 +242,19 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                        created[2];
     ngx_atomic_t                        finished[2][5];
-    ngx_atomic_t                        requests[16][8];
+    ngx_atomic_t                        failed[2][NGX_HTTP_CONDUIT_ERRORS];
+    ngx_atomic_t                        requests[NGX_HTTP_CONDUIT_ENDPOINTS]
+                                                [NGX_HTTP_CONDUIT_CODES];
     ngx_atomic_t                        poll_304;
     ngx_atomic_t                        rate_limited;
+    ngx_atomic_t                        waits;
     ngx_atomic_t                        wait_expired;
     ngx_atomic_t                        poll_interval[12];
     ngx_atomic_t                        poll_interval_sum;
     ngx_atomic_t                        duration[2][16];
     ngx_atomic_t                        duration_sum[2];
+    ngx_atomic_t                        waited[2][16];
+    ngx_atomic_t                        waited_sum[2];
     ngx_atomic_t                        retries;
     ngx_atomic_t                        nomem;
     ngx_atomic_t                        takeovers;

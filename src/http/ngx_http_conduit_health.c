@@ -1,0 +1,409 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_http_conduit_health.h>
+#include <ngx_http_conduit_document.h>
+#include <ngx_http_conduit_store.h>
+#include <conduit_json.h>
+
+
+/* Health documents: the state of each part, and the worst of them for all. */
+
+
+/* a provider is down after that many bad calls in a row */
+
+#define NGX_HTTP_CONDUIT_HEALTH_STREAK    5
+
+/* the zone is short of memory below that share of free pages */
+
+#define NGX_HTTP_CONDUIT_HEALTH_FREE      10
+
+#define NGX_HTTP_CONDUIT_HEALTH_SIZE      4096
+#define NGX_HTTP_CONDUIT_HEALTH_PROVIDER  1024
+
+
+typedef enum {
+    NGX_HTTP_CONDUIT_HEALTHY = 0,
+    NGX_HTTP_CONDUIT_DEGRADED,
+    NGX_HTTP_CONDUIT_UNHEALTHY
+} ngx_http_conduit_health_e;
+
+
+typedef struct {
+    u_char                           *p;
+    u_char                           *last;
+    ngx_uint_t                        n;           /* checks written */
+    ngx_http_conduit_health_e         worst;
+    ngx_http_conduit_main_conf_t     *cdmcf;
+    ngx_http_conduit_sh_t            *sh;
+} ngx_http_conduit_health_t;
+
+
+static void ngx_http_conduit_health_parts(ngx_http_conduit_health_t *h,
+    ngx_uint_t part);
+static ngx_int_t ngx_http_conduit_health_send(ngx_http_request_t *r,
+    ngx_http_conduit_health_t *h, ngx_str_t *checks);
+static void ngx_http_conduit_health_tasks(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_zone(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_workers(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_store(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_signalr(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_webhooks(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_providers(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_each(ngx_http_conduit_health_t *h);
+static ngx_http_conduit_health_e ngx_http_conduit_health_provider(
+    ngx_http_conduit_health_t *h, ngx_http_conduit_provider_t *provider);
+static void ngx_http_conduit_health_check(ngx_http_conduit_health_t *h,
+    ngx_str_t *name, ngx_http_conduit_health_e health, const char *fmt, ...);
+
+
+static const char *const  ngx_http_conduit_health_words[] = {
+    "Healthy", "Degraded", "Unhealthy"
+};
+
+
+ngx_int_t
+ngx_http_conduit_health_serve(ngx_http_request_t *r)
+{
+    size_t                        size;
+    ngx_str_t                     checks;
+    ngx_http_conduit_ctx_t       *ctx;
+    ngx_http_conduit_health_t     h;
+    ngx_http_conduit_loc_conf_t  *cdlcf;
+
+    ctx = ngx_http_conduit_ctx(r);
+    ctx->endpoint = NGX_HTTP_CONDUIT_EP_HEALTH;
+
+    if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_HEAD) {
+        return ngx_http_conduit_not_allowed(r, "GET, HEAD, OPTIONS");
+    }
+
+    ngx_memzero(&h, sizeof(ngx_http_conduit_health_t));
+
+    h.cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+    h.sh = h.cdmcf->zone.sh;
+
+    size = NGX_HTTP_CONDUIT_HEALTH_SIZE
+           + h.cdmcf->providers.nelts * NGX_HTTP_CONDUIT_HEALTH_PROVIDER;
+
+    h.p = ngx_pnalloc(r->pool, size);
+    if (h.p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    h.last = h.p + size;
+    checks.data = h.p;
+
+    cdlcf = ngx_http_get_module_loc_conf(r, ngx_http_conduit_module);
+
+    ngx_http_conduit_health_parts(&h, cdlcf->health);
+
+    checks.len = h.p - checks.data;
+
+    return ngx_http_conduit_health_send(r, &h, &checks);
+}
+
+
+static void
+ngx_http_conduit_health_parts(ngx_http_conduit_health_t *h, ngx_uint_t part)
+{
+    switch (part) {
+
+    case NGX_HTTP_CONDUIT_HEALTH_SIGNALR:
+        ngx_http_conduit_health_signalr(h);
+        break;
+
+    case NGX_HTTP_CONDUIT_HEALTH_WEBHOOKS:
+        ngx_http_conduit_health_webhooks(h);
+        break;
+
+    case NGX_HTTP_CONDUIT_HEALTH_PROVIDERS:
+        ngx_http_conduit_health_each(h);
+        break;
+
+    case NGX_HTTP_CONDUIT_HEALTH_STORE:
+        ngx_http_conduit_health_store(h);
+        break;
+
+    default:
+        ngx_http_conduit_health_tasks(h);
+        ngx_http_conduit_health_zone(h);
+        ngx_http_conduit_health_workers(h);
+        ngx_http_conduit_health_providers(h);
+        ngx_http_conduit_health_store(h);
+        ngx_http_conduit_health_signalr(h);
+        ngx_http_conduit_health_webhooks(h);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_conduit_health_send(ngx_http_request_t *r,
+    ngx_http_conduit_health_t *h, ngx_str_t *checks)
+{
+    u_char      *p;
+    ngx_str_t    text;
+    ngx_time_t  *tp;
+
+    static ngx_str_t  no_store = ngx_string("no-store");
+
+    if (ngx_http_conduit_header(r, "Cache-Control", &no_store) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, 128 + checks->len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    text.data = p;
+    tp = ngx_timeofday();
+
+    p = ngx_sprintf(p, "{\"status\":\"%s\",\"timestamp\":\"",
+                    ngx_http_conduit_health_words[h->worst]);
+    p = ngx_http_conduit_document_time(p,
+                                       (int64_t) tp->sec * 1000 + tp->msec);
+    p = ngx_sprintf(p, "\",\"checks\":{%V}}", checks);
+
+    text.len = p - text.data;
+
+    return ngx_http_conduit_reply(r, h->worst == NGX_HTTP_CONDUIT_UNHEALTHY
+                                     ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                     : NGX_HTTP_OK, &text);
+}
+
+
+static void
+ngx_http_conduit_health_tasks(ngx_http_conduit_health_t *h)
+{
+    uint32_t                   *status;
+    ngx_uint_t                  limit;
+    ngx_http_conduit_health_e   health;
+
+    static ngx_str_t  name = ngx_string("tasks");
+
+    status = h->sh->status;
+    limit = h->cdmcf->task_limit_total;
+
+    /* new tasks are refused at the limit, those that are there go on */
+
+    health = (limit && h->sh->live >= limit) ? NGX_HTTP_CONDUIT_DEGRADED
+                                             : NGX_HTTP_CONDUIT_HEALTHY;
+
+    ngx_http_conduit_health_check(h, &name, health,
+                                  "\"pending\":%uD,\"processing\":%uD,"
+                                  "\"completed\":%uD,\"failed\":%uD,"
+                                  "\"cancelled\":%uD,\"unfinished\":%uD,"
+                                  "\"limit\":%ui",
+                                  status[CONDUIT_PENDING],
+                                  status[CONDUIT_PROCESSING],
+                                  status[CONDUIT_COMPLETED],
+                                  status[CONDUIT_FAILED],
+                                  status[CONDUIT_CANCELLED],
+                                  h->sh->live, limit);
+}
+
+
+static void
+ngx_http_conduit_health_zone(ngx_http_conduit_health_t *h)
+{
+    size_t                      size, avail;
+    ngx_http_conduit_zone_t    *zone;
+    ngx_http_conduit_health_e   health;
+
+    static ngx_str_t  name = ngx_string("zone");
+
+    zone = &h->cdmcf->zone;
+
+    size = zone->shm_zone->shm.size;
+    avail = zone->shpool->pfree * ngx_pagesize;
+
+    if (avail == 0) {
+        health = NGX_HTTP_CONDUIT_UNHEALTHY;
+
+    } else {
+        health = (avail / NGX_HTTP_CONDUIT_HEALTH_FREE < size / 100)
+                 ? NGX_HTTP_CONDUIT_DEGRADED : NGX_HTTP_CONDUIT_HEALTHY;
+    }
+
+    ngx_http_conduit_health_check(h, &name, health,
+                                  "\"size_bytes\":%uz,\"free_bytes\":%uz,"
+                                  "\"used_bytes\":%uz,\"full\":%uA",
+                                  size, avail, size - avail,
+                                  h->sh->counters.nomem);
+}
+
+
+static void
+ngx_http_conduit_health_workers(ngx_http_conduit_health_t *h)
+{
+    ngx_uint_t  i, n;
+
+    static ngx_str_t  name = ngx_string("workers");
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_CELLS; i++) {
+        n += (h->sh->cells[i].pid != 0);
+    }
+
+    ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
+                                  "\"alive\":%ui,\"takeovers\":%uA", n,
+                                  h->sh->counters.takeovers);
+}
+
+
+static void
+ngx_http_conduit_health_store(ngx_http_conduit_health_t *h)
+{
+    static ngx_str_t  name = ngx_string("store");
+
+    ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
+                                  "\"backend\":\"%s\"",
+                                  h->cdmcf->store->name);
+}
+
+
+static void
+ngx_http_conduit_health_signalr(ngx_http_conduit_health_t *h)
+{
+    static ngx_str_t  name = ngx_string("signalr");
+
+    ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
+                                  "\"connections_active\":0,"
+                                  "\"connections_total\":0,"
+                                  "\"reconnections\":0,"
+                                  "\"average_duration_seconds\":null,"
+                                  "\"messages\":0,"
+                                  "\"average_message_latency_ms\":null");
+}
+
+
+static void
+ngx_http_conduit_health_webhooks(ngx_http_conduit_health_t *h)
+{
+    static ngx_str_t  name = ngx_string("webhooks");
+
+    ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
+                                  "\"succeeded\":0,\"failed\":0,"
+                                  "\"retrying\":0,\"pending\":0,"
+                                  "\"success_rate\":null,"
+                                  "\"retry_rate\":null,"
+                                  "\"p95_latency_ms\":null,"
+                                  "\"breakers_open\":0,"
+                                  "\"breakers_half_open\":0,"
+                                  "\"oldest_pending_seconds\":null");
+}
+
+
+/* all providers in one check; their faults are not those of this server */
+
+static void
+ngx_http_conduit_health_providers(ngx_http_conduit_health_t *h)
+{
+    ngx_uint_t                          i, n, bad, running, waiting;
+    ngx_http_conduit_health_e           health;
+    ngx_http_conduit_provider_t       **providers;
+    ngx_http_conduit_provider_node_t   *pn;
+
+    static ngx_str_t  name = ngx_string("providers");
+
+    bad = 0;
+    running = 0;
+    waiting = 0;
+
+    providers = h->cdmcf->providers.elts;
+    n = h->cdmcf->providers.nelts;
+
+    for (i = 0; i < n; i++) {
+        pn = &h->sh->providers[providers[i]->index];
+
+        running += pn->running;
+        waiting += pn->waiting;
+        bad += (ngx_http_conduit_health_provider(h, providers[i])
+                != NGX_HTTP_CONDUIT_HEALTHY);
+    }
+
+    health = (bad == 0) ? NGX_HTTP_CONDUIT_HEALTHY
+                        : NGX_HTTP_CONDUIT_DEGRADED;
+
+    ngx_http_conduit_health_check(h, &name, health,
+                                  "\"total\":%ui,\"degraded\":%ui,"
+                                  "\"running\":%ui,\"waiting\":%ui",
+                                  n, bad, running, waiting);
+}
+
+
+/* one check for each provider */
+
+static void
+ngx_http_conduit_health_each(ngx_http_conduit_health_t *h)
+{
+    ngx_uint_t                          i;
+    ngx_http_conduit_provider_t       **providers;
+    ngx_http_conduit_provider_node_t   *pn;
+
+    static const char *const  types[] = { "described", "sandbox", "worker" };
+
+    providers = h->cdmcf->providers.elts;
+
+    for (i = 0; i < h->cdmcf->providers.nelts; i++) {
+        pn = &h->sh->providers[providers[i]->index];
+
+        ngx_http_conduit_health_check(h, &providers[i]->name,
+                      ngx_http_conduit_health_provider(h, providers[i]),
+                      "\"type\":\"%s\",\"running\":%uD,\"waiting\":%uD,"
+                      "\"succeeded\":%uA,\"failed\":%uA,\"retried\":%uA,"
+                      "\"bad_in_a_row\":%uA",
+                      types[providers[i]->type], pn->running, pn->waiting,
+                      pn->ok, pn->failed, pn->retried, pn->streak);
+    }
+}
+
+
+static ngx_http_conduit_health_e
+ngx_http_conduit_health_provider(ngx_http_conduit_health_t *h,
+    ngx_http_conduit_provider_t *provider)
+{
+    ngx_http_conduit_provider_node_t  *pn;
+
+    pn = &h->sh->providers[provider->index];
+
+    if (pn->streak >= NGX_HTTP_CONDUIT_HEALTH_STREAK
+        || (provider->queue && pn->waiting >= provider->queue))
+    {
+        return NGX_HTTP_CONDUIT_DEGRADED;
+    }
+
+    return NGX_HTTP_CONDUIT_HEALTHY;
+}
+
+
+static void
+ngx_http_conduit_health_check(ngx_http_conduit_health_t *h, ngx_str_t *name,
+    ngx_http_conduit_health_e health, const char *fmt, ...)
+{
+    va_list  args;
+
+    if ((size_t) (h->last - h->p) < name->len * 6) {
+        return;
+    }
+
+    h->p = ngx_slprintf(h->p, h->last, "%s\"", h->n++ ? "," : "");
+    h->p += conduit_json_escape(h->p, name->data, name->len);
+    h->p = ngx_slprintf(h->p, h->last, "\":{\"status\":\"%s\",",
+                        ngx_http_conduit_health_words[health]);
+
+    va_start(args, fmt);
+    h->p = ngx_vslprintf(h->p, h->last, fmt, args);
+    va_end(args);
+
+    h->p = ngx_slprintf(h->p, h->last, "}");
+
+    if (health > h->worst) {
+        h->worst = health;
+    }
+}
