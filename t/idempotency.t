@@ -25,7 +25,7 @@ Idempotency-Key: k-1
 --- error_code eval
 [202, 202, 422, 400, 200]
 --- response_headers_like eval
-["!Idempotency-Replayed", "Idempotency-Replayed: true\nLocation: .*", "",
+["", "Idempotency-Replayed: true\nLocation: .*", "",
  "", ""]
 --- response_body_like eval
 ['"task_id"', '"task_id"', '"code":"idempotency_mismatch"', '"model"',

@@ -132,6 +132,9 @@ add_block_preprocessor(sub {
     my @patterns = @never;
 
     if (!defined $block->must_die) {
+        # the warning that tasks are forgotten is for operators
+        $block->set_value("suppress_stderr", 1);
+
         push @patterns, '[emerg]';
         push @patterns, '[alert]' unless defined $block->alerts;
     }
