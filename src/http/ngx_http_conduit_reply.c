@@ -11,6 +11,7 @@
 #define NGX_HTTP_CONDUIT_MESSAGE_MAX  512
 
 
+static ngx_int_t ngx_http_conduit_discard(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_send(ngx_http_request_t *r,
     ngx_str_t *body);
 static const char *ngx_http_conduit_error_type(ngx_uint_t status);
@@ -33,7 +34,7 @@ ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t                rc;
     ngx_http_conduit_ctx_t  *ctx;
 
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_conduit_discard(r);
 
     if (rc != NGX_OK) {
         return rc;
@@ -64,6 +65,32 @@ ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_length_n = body->len;
 
     return ngx_http_conduit_send(r, body);
+}
+
+
+/*
+ * A body that nobody has read is thrown away.  A client that waits for
+ * "100 Continue" is not made to send it first; as it may do so or not,
+ * the connection cannot be used again.
+ */
+
+static ngx_int_t
+ngx_http_conduit_discard(ngx_http_request_t *r)
+{
+    if (r->headers_in.expect == NULL
+        || r->expect_tested
+        || r->request_body
+        || r->http_version != NGX_HTTP_VERSION_11
+        || r != r->main)
+    {
+        return ngx_http_discard_request_body(r);
+    }
+
+    r->expect_tested = 1;
+    r->keepalive = 0;
+    r->lingering_close = 1;
+
+    return NGX_OK;
 }
 
 
