@@ -112,6 +112,15 @@ ngx_conduit_thread_handler(void *data, ngx_log_t *log)
 {
     ngx_conduit_thread_job_t  *job = data;
 
+    /*
+     * a fast exit waits for the whole queue, though nobody will see what
+     * comes of it, and the master kills workers that take longer than 1 s
+     */
+
+    if (ngx_terminate) {
+        return;
+    }
+
     job->exec(job->ctx);
 }
 

@@ -17,7 +17,8 @@ def check_race(t, workers, rounds, sockets):
         replays = 0
 
         for i in range(rounds):
-            body = {'model': 'sandbox-image', 'prompt': 'round %d' % i}
+            body = {'model': 'sandbox-image', 'prompt': 'round %d' % i,
+                    'size': '32x32'}
             data = made('POST', IMAGES + '/async', body,
                         {'Idempotency-Key': 'round-%d' % i})
             replies = together(api.port(), [data] * sockets)

@@ -13,7 +13,7 @@ BLOCK = '''
     conduit_provider %(name)s {
         kind  image;
         base  %(url)s;
-        auth  header Authorization "Bearer 123456";
+        auth  none;
         %(more)s
 
         submit POST /v1/images/generations json sync {

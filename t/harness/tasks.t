@@ -89,7 +89,7 @@ def check_foreign(t, api, task):
         t.eq((r.status, r.error()), (404, 'task_not_found'),
              'foreign: %s %s' % (method, suffix))
 
-    for bad in ('x', task.upper(), task[:-1], task + '0', '%00', '..;',
+    for bad in ('x', task.upper(), task[:-1], task + '0', '%01', '..;',
                 '00000000-0000-4000-8000-000000000000'):
         r = api.alice.get('%s/%s' % (IMAGES, bad))
         t.eq(r.status, 404, 'no task: ' + bad)
