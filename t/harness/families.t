@@ -64,7 +64,9 @@ def check_body(t, p, model, submit):
 
     if family == 'minimax':
         t.eq((body['model'], body['duration'], body['resolution']),
-             ('MiniMax-Hailuo-02', 6, '768P'), 'minimax: typed fields')
+             ('MiniMax-Hailuo-02', 6, '1080P'), 'minimax: typed fields')
+        t.eq(body['first_frame_image'], 'https://example.com/f.png',
+             'minimax: a picture')
 
     if family == 'replicate':
         t.eq(body['input'].get('go_fast'), True, 'replicate: extra members')
@@ -86,9 +88,11 @@ def check_body(t, p, model, submit):
 def check_good(t, api, model):
     family, kind, header = MODELS[model][:3]
     p = api.provider
+    more = {'size': '1920x1080', 'image': 'https://example.com/f.png'}
     d = api.alice.run(create(
         api.alice, model, 'script:ok good ' + model, go_fast=True,
-        webhook_metadata={'a': 1}, timeout_seconds=600))
+        webhook_metadata={'a': 1}, timeout_seconds=600,
+        **(more if family == 'minimax' else {})))
     t.eq((d['status'], d['error'], d['model']), ('completed', None, model),
          model + ': completed')
     t.ok(d['result'] and len(d['result']['data']) == 1,

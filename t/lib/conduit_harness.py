@@ -38,6 +38,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -62,7 +63,8 @@ _port_locks = []
 def free_port():
     """A port that no other test uses, for the life of this process."""
 
-    folder = os.path.join(TOP, 'build', 'ports')
+    folder = os.path.join(tempfile.gettempdir(),
+                          'conduit-ports-%d' % os.getuid())
     os.makedirs(folder, exist_ok=True)
 
     for port in range(18000, 28000):
