@@ -179,8 +179,8 @@ ngx_conduit_exchange_literal(u_char *host, size_t len)
         return 1;
     }
 
-    if (len == n - 1) {
-        return ngx_memcmp(host, localhost + 1, n - 1) == 0;
+    if (len == n - 1 && ngx_memcmp(host, localhost + 1, n - 1) == 0) {
+        return 1;
     }
 
     if (len > n && ngx_memcmp(host + len - n, localhost, n) == 0) {

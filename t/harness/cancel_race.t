@@ -38,11 +38,12 @@ def settle(api, pairs):
 
 def sandbox_rounds(t, api, rng):
     def one(pause):
-        task = api.alice.image('sandbox:duration=60ms')['task_id']
+        task = api.alice.image('sandbox:duration=60ms',
+                               size='16x16')['task_id']
         time.sleep(pause)
         return task, api.alice.cancel(task)
 
-    pauses = [rng.uniform(0.02, 0.09) for _ in range(120)]
+    pauses = [rng.uniform(0.02, 0.12) for _ in range(120)]
     bad, cancelled = settle(api, parallel(one, pauses, 8))
     t.eq(bad, [], 'sandbox: one of both wins')
     t.ok(0 < cancelled < 120, 'sandbox: both were seen') or t.diag(cancelled)
