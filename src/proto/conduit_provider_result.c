@@ -416,11 +416,11 @@ conduit_judge_progress(conduit_judge_t *j)
 
     p = j->provider;
 
-    if (j->verdict->state != CONDUIT_STATE_PROCESSING) {
-        return CONDUIT_OK;
-    }
-
     if (p->progress == CONDUIT_PROGRESS_ESTIMATE) {
+
+        if (j->verdict->state != CONDUIT_STATE_PROCESSING) {
+            return CONDUIT_OK;
+        }
 
         elapsed = j->job->elapsed;
         percent = (double) elapsed * 100 / (double) p->estimate;

@@ -757,6 +757,8 @@ test_poll_replies(void)
         { 200, "{\"status\":\"waiting\"}", CONDUIT_STATE_QUEUED, 0, -1 },
         { 200, "{\"status\":\"RUNNING\",\"progress\":41.9}",
           CONDUIT_STATE_PROCESSING, 0, 41 },
+        { 200, "{\"status\":\"waiting\",\"progress\":12}",
+          CONDUIT_STATE_QUEUED, 0, 12 },
         { 200, "{\"status\":\"running\",\"progress\":\"73%\"}",
           CONDUIT_STATE_PROCESSING, 0, 73 },
         { 200, "{\"status\":\"running\",\"progress\":1e300}",
