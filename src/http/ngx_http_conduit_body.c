@@ -112,7 +112,12 @@ ngx_http_conduit_body_memory(ngx_http_request_t *r, ngx_str_t *body)
     body->len = len;
 
     for (cl = bufs; cl; cl = cl->next) {
-        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+
+        /* the last buffer of a chunked body may have no memory at all */
+
+        if (cl->buf->last > cl->buf->pos) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
     }
 
     return NGX_OK;
@@ -232,6 +237,10 @@ static void
 ngx_http_conduit_body_finish(ngx_http_request_t *r, ngx_str_t *body)
 {
     ngx_http_conduit_ctx_t  *ctx;
+
+    if (body->len == 0) {
+        ngx_str_set(body, "");
+    }
 
     ctx = ngx_http_conduit_ctx(r);
 

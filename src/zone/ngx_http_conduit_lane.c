@@ -82,6 +82,7 @@ ngx_http_conduit_lane_t *
 ngx_http_conduit_lane(ngx_http_conduit_zone_t *zone, ngx_uint_t provider,
     ngx_str_t *model)
 {
+    u_char                            *name;
     ngx_http_conduit_lane_t           *lane;
     ngx_http_conduit_provider_node_t  *pn;
 
@@ -89,13 +90,17 @@ ngx_http_conduit_lane(ngx_http_conduit_zone_t *zone, ngx_uint_t provider,
         return NULL;
     }
 
+    /* the only lane of a provider has no model, and its name no bytes */
+
+    name = model->len ? model->data : (u_char *) "";
+
     ngx_http_conduit_zone_lock(zone);
 
     pn = &zone->sh->providers[provider];
 
     for (lane = pn->lanes; lane; lane = lane->next) {
         if (lane->len == model->len
-            && ngx_memcmp(lane->model, model->data, model->len) == 0)
+            && ngx_memcmp(lane->model, name, model->len) == 0)
         {
             goto done;
         }
@@ -109,7 +114,7 @@ ngx_http_conduit_lane(ngx_http_conduit_zone_t *zone, ngx_uint_t provider,
 
     lane->provider = (u_char) provider;
     lane->len = (u_char) model->len;
-    ngx_memcpy(lane->model, model->data, model->len);
+    ngx_memcpy(lane->model, name, model->len);
     lane->next = pn->lanes;
 
     ngx_memory_barrier();
