@@ -411,15 +411,8 @@ ngx_http_conduit_result_redirect(ngx_http_conduit_run_t *run,
     run->hops--;
 
     from = run->call.url;
-
-    /* what the transfer has goes with it, the URL is needed longer */
-
     to.len = t->redirect.len;
-    to.data = ngx_pstrdup(run->work->pool, &t->redirect);
-
-    if (to.data == NULL) {
-        return NGX_DECLINED;
-    }
+    to.data = t->redirect.data;
 
     if (conduit_provider_redirect(run->description, &run->pool, &from, &to,
                                   &url)
