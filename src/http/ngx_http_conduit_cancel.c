@@ -127,7 +127,10 @@ ngx_http_conduit_retry_serve(ngx_http_request_t *r,
 
     case NGX_OK:
         ngx_http_conduit_status_note(r, &view);
-        return ngx_http_conduit_create_accepted(r, &view);
+
+        /* as of a create: a task that has started at once was pending */
+
+        return ngx_http_conduit_create_accepted(r, &view, CONDUIT_PENDING);
 
     case NGX_DECLINED:
         return ngx_http_conduit_no_task(r);

@@ -496,7 +496,7 @@ ngx_http_conduit_create_waited(ngx_http_request_t *r,
         rc = ngx_http_conduit_status_send(r, view, NGX_HTTP_CONDUIT_WORDS);
 
     } else {
-        rc = ngx_http_conduit_create_accepted(r, view);
+        rc = ngx_http_conduit_create_accepted(r, view, view->status);
     }
 
     ngx_http_finalize_request(r, rc);
@@ -617,7 +617,7 @@ ngx_http_conduit_create_cleanup(void *data)
 
 ngx_int_t
 ngx_http_conduit_create_accepted(ngx_http_request_t *r,
-    ngx_http_conduit_view_t *view)
+    ngx_http_conduit_view_t *view, ngx_uint_t status)
 {
     u_char                       *p, *doc, *progress, *end;
     u_char                        id[CONDUIT_UUID_LEN];
@@ -645,6 +645,8 @@ ngx_http_conduit_create_accepted(ngx_http_request_t *r,
                + sizeof("\",\"progress\":") - 1;
 
     for (end = progress; *end >= '0' && *end <= '9'; end++) { /* void */ }
+
+    word = conduit_status_word(status, CONDUIT_WORDS_PLAIN);
 
     conduit_uuid_write(id, view->id);
 

@@ -12,11 +12,11 @@
 
 
 /*
- * The reply of a create for a task as it is now, with its "Location": sends
+ * The reply of a create for a task, which says this status: with "Location",
  * 202.  Returns what to finalize with.
  */
 ngx_int_t ngx_http_conduit_create_accepted(ngx_http_request_t *r,
-    ngx_http_conduit_view_t *view);
+    ngx_http_conduit_view_t *view, ngx_uint_t status);
 
 /* sends the error object for a limit: what task_create() has returned */
 ngx_int_t ngx_http_conduit_create_refused(ngx_http_request_t *r,

@@ -185,7 +185,7 @@ def test_methods(t):
             t.eq((r.status, words - allow), (204, set()), 'OPTIONS ' + path)
             t.eq(r.header('access-control-allow-origin'), None,
                  'without Origin')
-            r = api.alice.request('PATCH', path)
+            r = api.robot.request('PATCH', path)
             t.eq((r.status, r.error() if 'health' not in path else None),
                  (405, 'method_not_allowed' if 'health' not in path
                   else None), '405 ' + path)
