@@ -93,7 +93,7 @@ sub directives_of {
     my $text = shift;
     my @found;
 
-    while ($text =~ /\{ ngx_string\("(conduit_\w+)"\),\s*
+    while ($text =~ /\{\ ngx_string\("(conduit_\w+)"\),\s*
                      ((?:NGX_\w+\s*\|?\s*)+),/gx)
     {
         my ($name, $flags) = ($1, $2);

@@ -45,7 +45,7 @@ retry-after-ms: \\d+"]
 === TEST 2: who is not let in takes nothing
 --- http_config
     conduit_rate 60r/m burst=1;
---- pipelined_requests eval
+--- request eval
 ["GET /v1/tasks", "OPTIONS /v1/tasks", "GET /health", "GET /metrics"]
 --- error_code eval
 [401, 204, 200, 200]

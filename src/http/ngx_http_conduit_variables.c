@@ -91,9 +91,15 @@ ngx_http_conduit_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ngx_http_conduit_ctx_t  *ctx;
 
     ctx = ngx_http_conduit_ctx(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
     s = (ngx_str_t *) ((u_char *) ctx + data);
 
-    if (ctx == NULL || s->len == 0) {
+    if (s->len == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
