@@ -12,6 +12,7 @@
 #include <ngx_http_conduit_location.h>
 #include <ngx_http_conduit_media_conf.h>
 #include <ngx_http_conduit_provider_conf.h>
+#include <ngx_http_conduit_webhook_conf.h>
 #include <jansson.h>
 
 
@@ -535,6 +536,7 @@ ngx_http_conduit_init_process(ngx_cycle_t *cycle)
 
     if (ngx_conduit_curl_init(cycle) != NGX_OK
         || ngx_http_conduit_task_init(cycle, cdmcf) != NGX_OK
+        || ngx_http_conduit_webhook_own(cycle, cdmcf) != NGX_OK
         || ngx_http_conduit_keys_watch(cycle, cdmcf) != NGX_OK
         || ngx_http_conduit_sweep_init(cycle, cdmcf) != NGX_OK)
     {

@@ -101,7 +101,7 @@ typedef struct {
 
 
 /* the size of the buffer that conduit_request_parse() needs for a body */
-#define conduit_request_buffer(len)  (2 * (len) + 3072)
+#define conduit_request_buffer(len)  (2 * (len) + 192)
 
 
 /*

@@ -25,11 +25,9 @@ typedef struct {
  * Checks the members webhook_url, webhook_headers, webhook_metadata and
  * webhook_events (or its alias webhook_events_filter) of a body, and sets the
  * webhook and metadata members of *req.  Text is written at *last, which is
- * moved on; it takes at most in->len plus CONDUIT_WEBHOOK_ROOM bytes.  Returns
- * CONDUIT_OK or CONDUIT_DECLINED with *fault.
+ * moved on; it takes at most twice what the members take in the body, and 128
+ * bytes.  Returns CONDUIT_OK or CONDUIT_DECLINED with *fault.
  */
-
-#define CONDUIT_WEBHOOK_ROOM  2560
 
 int conduit_webhook_members(conduit_request_t *req,
     const conduit_hook_input_t *in, u_char **last, conduit_fault_t *fault);
