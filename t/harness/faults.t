@@ -309,10 +309,10 @@ def check_refused(t, api):
     t.eq(api.alice.wait(other)['status'], 'completed', 'of each task')
 
     p.refuse()
-    task = api.alice.video('script:quick down', 'sora-2')['task_id']
+    task = api.alice.video('script:quick away', 'sora-2')['task_id']
     d = api.alice.wait(task, 20)
     p.accept()
-    t.eq((d['status'], d['error_code'], p.count('submit', 'down')),
+    t.eq((d['status'], d['error_code'], p.count('submit', 'away')),
          ('failed', 'provider_unavailable', 0),
          'a provider that is down')
 
