@@ -67,7 +67,9 @@ ngx_int_t
 ngx_http_conduit_retry_serve(ngx_http_request_t *r,
     ngx_http_conduit_name_t *name)
 {
+    u_char                         text[NGX_INT64_LEN + sizeof("{'key':''}")];
     ngx_int_t                      rc;
+    ngx_str_t                      state;
     ngx_uint_t                     limit;
     ngx_http_conduit_ctx_t        *ctx;
     ngx_http_conduit_view_t        view;
@@ -120,6 +122,12 @@ ngx_http_conduit_retry_serve(ngx_http_request_t *r,
     change.eta = -1;
     change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
     change.model = model;
+    change.run = &state;
+
+    /* providers that know repeats by a key must not take it for one */
+
+    state.data = text;
+    state.len = ngx_sprintf(text, "{\"key\":\"%uL\"}", view.sequence) - text;
 
     rc = ngx_http_conduit_task_advance(cdmcf, &change, r->pool, &view);
 

@@ -21,6 +21,7 @@ static ngx_http_conduit_run_t *ngx_http_conduit_run_create(
     ngx_http_conduit_work_t *work);
 static void *ngx_http_conduit_run_alloc(void *data, size_t size);
 static ngx_int_t ngx_http_conduit_run_state(ngx_http_conduit_run_t *run);
+static ngx_int_t ngx_http_conduit_run_key(ngx_http_conduit_run_t *run);
 static json_int_t ngx_http_conduit_run_count(ngx_http_conduit_run_t *run,
     const char *name, ngx_int_t add);
 static void ngx_http_conduit_run_submit(ngx_http_conduit_run_t *run);
@@ -120,13 +121,13 @@ ngx_http_conduit_run_create(ngx_http_conduit_work_t *work)
 
     run->job.task.len = CONDUIT_UUID_LEN;
     run->job.task.data = id;
-    run->job.idempotency = run->job.task;
     run->job.model.len = work->upstream.len;
     run->job.model.data = work->upstream.data;
     run->job.request = json_loadb((char *) work->request.data,
                                   work->request.len, 0, NULL);
 
-    if (run->job.request == NULL || ngx_http_conduit_run_state(run) != NGX_OK)
+    if (run->job.request == NULL || ngx_http_conduit_run_state(run) != NGX_OK
+        || ngx_http_conduit_run_key(run) != NGX_OK)
     {
         return NULL;
     }
@@ -180,6 +181,48 @@ ngx_http_conduit_run_state(ngx_http_conduit_run_t *run)
     if (submitted && run->begun > submitted) {
         run->job.elapsed = run->begun - submitted;
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The same for all attempts, also of other workers; another one when a user
+ * wants a new run or another model is asked, for the provider would answer
+ * with the failure that it has kept.
+ */
+
+static ngx_int_t
+ngx_http_conduit_run_key(ngx_http_conduit_run_t *run)
+{
+    size_t           len;
+    u_char          *p;
+    const char      *suffix;
+    conduit_str_t   *key;
+
+    key = &run->job.idempotency;
+    *key = run->job.task;
+
+    suffix = json_string_value(json_object_get(run->state, "key"));
+
+    if (suffix == NULL) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(suffix);
+
+    p = ngx_pnalloc(run->work->pool, key->len + 1 + len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->data = p;
+
+    p = ngx_cpymem(p, run->job.task.data, run->job.task.len);
+    *p++ = '-';
+    p = ngx_cpymem(p, suffix, len);
+
+    key->len = p - key->data;
 
     return NGX_OK;
 }
@@ -556,6 +599,9 @@ ngx_http_conduit_run_fail(ngx_http_conduit_run_t *run, ngx_uint_t code,
 static ngx_int_t
 ngx_http_conduit_run_fallback(ngx_http_conduit_run_t *run, ngx_uint_t code)
 {
+    u_char                     *p;
+    ngx_str_t                   state;
+    const char                 *suffix;
     ngx_http_conduit_model_t   *model;
     ngx_http_conduit_change_t   change;
 
@@ -572,10 +618,26 @@ ngx_http_conduit_run_fallback(ngx_http_conduit_run_t *run, ngx_uint_t code)
         return NGX_DECLINED;
     }
 
+    suffix = json_string_value(json_object_get(run->state, "key"));
+
+    if (suffix == NULL) {
+        suffix = "";
+    }
+
+    state.len = sizeof("{\"key\":\"f\"}") - 1 + ngx_strlen(suffix);
+
+    p = ngx_pnalloc(run->work->pool, state.len);
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    state.data = p;
+    state.len = ngx_sprintf(p, "{\"key\":\"%sf\"}", suffix) - p;
+
     ngx_http_conduit_run_change(run, &change, CONDUIT_EV_PROGRESS);
 
     change.quiet = 1;
-    change.run = NULL;
+    change.run = &state;
     change.model = model->next;
     change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
 

@@ -30,6 +30,7 @@
  *     lost       fetches and downloads that failed
  *     calls      cancel calls that failed
  *     last       conduit_state_e of the last reply
+ *     key        what tells this run's idempotency key from the first one's
  */
 
 
