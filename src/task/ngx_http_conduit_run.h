@@ -101,6 +101,31 @@ void ngx_http_conduit_run_download(ngx_http_conduit_run_t *run);
 ngx_uint_t ngx_http_conduit_run_results_stop(ngx_http_conduit_run_t *run);
 
 
+/* tells progress while the submit is under way, if the description says how */
+
+void ngx_http_conduit_run_beside(ngx_http_conduit_run_t *run);
+
+
+/* a number of the state, after adding to it */
+
+json_int_t ngx_http_conduit_run_count(ngx_http_conduit_run_t *run,
+    const char *name, ngx_int_t add);
+
+/* a change of this run's task; applied with the state, next() ends the run */
+
+void ngx_http_conduit_run_change(ngx_http_conduit_run_t *run,
+    ngx_http_conduit_change_t *change, conduit_event_e event);
+ngx_int_t ngx_http_conduit_run_apply(ngx_http_conduit_run_t *run,
+    ngx_http_conduit_change_t *change);
+void ngx_http_conduit_run_next(ngx_http_conduit_run_t *run,
+    ngx_http_conduit_change_t *change);
+
+/* the task has ended otherwise: the provider is told, nobody waits for it */
+
+void ngx_http_conduit_run_off(ngx_http_conduit_run_t *run);
+void ngx_http_conduit_run_cancelled(ngx_http_conduit_run_t *run);
+
+
 /* ends: each applies a change and destroys the run */
 
 void ngx_http_conduit_run_complete(ngx_http_conduit_run_t *run);

@@ -277,6 +277,15 @@ def check_details(t, api, ends):
     sent = {r.headers.get('x-idem') for r in
             p.select('submit', 'script:lost-once of idem')}
     t.ok(len(sent) == 1 and None not in sent, 'one idempotency key per task')
+
+    d = ends['idem', 'submit-400']
+    t.eq(api.alice.retry(d['task_id']).status, 202, 'retry')
+    api.alice.wait(d['task_id'])
+    sent = [r.headers.get('x-idem') for r in
+            p.select('submit', 'script:submit-400 of idem')]
+    t.ok(len(sent) == 2 and sent[0] != sent[1],
+         'a retry by the user has a key of its own') or t.diag(sent)
+
     t.eq(p.count('download', 'script:download-cut'), 2,
          'a broken download is repeated')
 
