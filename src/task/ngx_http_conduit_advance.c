@@ -610,10 +610,7 @@ ngx_http_conduit_advance_step_locked(ngx_http_conduit_engine_t *engine,
 }
 
 
-/*
- * The end.  If a job may still run at the provider and its owner is not about
- * to learn of this, calling it off is the last step of the task.
- */
+/* the end; the last step calls off a job of which no owner would do so */
 
 static void
 ngx_http_conduit_advance_end_locked(ngx_http_conduit_engine_t *engine,
@@ -632,6 +629,13 @@ ngx_http_conduit_advance_end_locked(ngx_http_conduit_engine_t *engine,
 
     } else {
         node->step = NGX_HTTP_CONDUIT_STEP_NONE;
+
+        /* makes up for a longer document, unless a job has to be called off */
+
+        if (adv->change->lease || adv->stop == NGX_HTTP_CONDUIT_NOBODY) {
+            ngx_http_conduit_text_free_locked(zone, &node->run);
+            node->head_len = 0;
+        }
     }
 
     ngx_http_conduit_node_own_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);

@@ -305,7 +305,9 @@ ngx_http_conduit_create_node_locked(ngx_http_conduit_engine_t *engine,
     create = draft->create;
     idem = NULL;
 
-    node = ngx_http_conduit_node_alloc_locked(zone);
+    node = ngx_http_conduit_zone_tight_locked(zone)
+           ? NULL : ngx_http_conduit_node_alloc_locked(zone);
+
     if (node == NULL) {
         goto full;
     }

@@ -7,6 +7,10 @@
 #include <ngx_http_conduit_zone.h>
 
 
+/* the part of the zone that new tasks leave to those that are there */
+#define NGX_HTTP_CONDUIT_RESERVE  16
+
+
 static ngx_int_t ngx_http_conduit_zone_inherit(ngx_shm_zone_t *shm_zone,
     ngx_http_conduit_zone_t *zone);
 static ngx_int_t ngx_http_conduit_zone_tables(ngx_http_conduit_zone_t *zone,
@@ -299,4 +303,21 @@ ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
 
     node->timed = 0;
     ngx_http_conduit_node_due_locked(zone, node);
+}
+
+
+/*
+ * Documents grow on their way to the end.  New tasks are refused before that
+ * could fail, else a full zone would not be able to get any emptier.
+ */
+
+ngx_uint_t
+ngx_http_conduit_zone_tight_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = zone->shpool;
+
+    return shpool->pfree < (ngx_uint_t) (shpool->last - shpool->pages)
+                           / NGX_HTTP_CONDUIT_RESERVE;
 }
