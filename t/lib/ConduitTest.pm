@@ -33,6 +33,7 @@ use Digest::SHA qw( sha256_hex );
 use Fcntl qw( :flock );
 use File::Basename qw( basename dirname );
 use File::Path qw( make_path remove_tree );
+use File::Spec::Functions qw( tmpdir );
 use IO::Socket::INET;
 
 my ($top, $build, $root, @locks);
@@ -43,15 +44,16 @@ BEGIN {
 
     # the lock files are those of conduit_harness.py
 
-    make_path("$top/build/ports");
-
+    my $ports = tmpdir() . "/conduit-ports-$<";
     my $port;
+
+    make_path($ports);
 
     for (my $n = 18000; $n < 28000; $n += 2) {
         my @held;
 
         for my $p ($n, $n + 1) {
-            open my $lock, '>', "$top/build/ports/$p" or last;
+            open my $lock, '>', "$ports/$p" or last;
             flock $lock, LOCK_EX | LOCK_NB or last;
             IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $p,
                                   Listen => 1, ReuseAddr => 1) or last;
