@@ -7,7 +7,7 @@
 #include <ngx_http_conduit_run.h>
 
 
-/* Calls: from the description to a transfer, and from its reply to a verdict. */
+/* Calls: from description to transfer, and from reply to verdict. */
 
 
 /* replies to polls are small; the others may bring results in base64 */

@@ -11,7 +11,7 @@ ngx_http_conduit_model_t *
 ngx_http_conduit_model_lookup(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_str_t *alias)
 {
-    ngx_uint_t                  hash;
+    ngx_uint_t                 hash;
     ngx_http_conduit_model_t  *model;
 
     hash = ngx_hash_key(alias->data, alias->len) % NGX_HTTP_CONDUIT_MODEL_HASH;

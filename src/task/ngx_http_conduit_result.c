@@ -14,8 +14,6 @@
  */
 
 
-
-
 static void ngx_http_conduit_result_next(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_result_base64(ngx_http_conduit_run_t *run,
     ngx_uint_t type, ngx_str_t *input);

@@ -35,24 +35,22 @@ ngx_http_conduit_cell_init(ngx_http_conduit_zone_t *zone, ngx_uint_t slot)
 
     ngx_http_conduit_zone_lock(zone);
 
-    ring = ngx_slab_alloc_locked(zone->shpool,
-                                 NGX_HTTP_CONDUIT_RING
-                                 * NGX_HTTP_CONDUIT_ID_LEN);
-
     for (i = 0; i < NGX_HTTP_CONDUIT_CELLS; i++) {
         if (zone->sh->cells[i].pid == 0) {
             break;
         }
     }
 
-    if (i == NGX_HTTP_CONDUIT_CELLS || ring == NULL) {
-
-        if (ring) {
-            ngx_slab_free_locked(zone->shpool, ring);
-        }
-
+    if (i == NGX_HTTP_CONDUIT_CELLS) {
         ngx_http_conduit_zone_unlock(zone);
+        return NGX_ERROR;
+    }
 
+    ring = ngx_slab_alloc_locked(zone->shpool,
+                                 NGX_HTTP_CONDUIT_RING
+                                 * NGX_HTTP_CONDUIT_ID_LEN);
+    if (ring == NULL) {
+        ngx_http_conduit_zone_unlock(zone);
         return NGX_ERROR;
     }
 

@@ -203,9 +203,9 @@ static uint64_t
 ngx_http_conduit_lane_tag_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node)
 {
-    uint64_t                     tag;
-    ngx_uint_t                   n;
-    ngx_http_conduit_key_node_t *key;
+    uint64_t                      tag;
+    ngx_uint_t                    n;
+    ngx_http_conduit_key_node_t  *key;
 
     n = node->lane->provider;
     key = node->key;

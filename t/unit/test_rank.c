@@ -60,11 +60,11 @@ before(conduit_rank_node_t *nodes, char *in, uint64_t tag, uint64_t seq)
 int
 main(void)
 {
-    char                 in[N];
-    int                  wrong;
-    uint32_t             i, k, count;
-    conduit_rank_t       rank;
-    conduit_rank_node_t *nodes, *node;
+    char                  in[N];
+    int                   wrong;
+    uint32_t              i, k, count;
+    conduit_rank_t        rank;
+    conduit_rank_node_t  *nodes, *node;
 
     nodes = calloc(N, sizeof(conduit_rank_node_t));
     if (nodes == NULL) {
