@@ -10,6 +10,7 @@
 #include <ngx_conduit_digest.h>
 #include <conduit_header.h>
 #include <conduit_request.h>
+#include <conduit_time.h>
 #include <jansson.h>
 
 
@@ -658,7 +659,7 @@ ngx_http_conduit_create_accepted(ngx_http_request_t *r,
                     (size_t) CONDUIT_UUID_LEN, id,
                     (size_t) CONDUIT_UUID_LEN, id,
                     word->len, word->data,
-                    (size_t) NGX_HTTP_CONDUIT_TIME_LEN,
+                    (size_t) CONDUIT_TIME_LEN,
                     doc + view->model_off + view->model_len
                     + sizeof(",\"created_at\":\"") - 1,
                     &cdlcf->prefix, (size_t) CONDUIT_UUID_LEN, id,

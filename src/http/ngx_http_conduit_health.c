@@ -5,9 +5,10 @@
 
 
 #include <ngx_http_conduit_health.h>
-#include <ngx_http_conduit_document.h>
 #include <ngx_http_conduit_store.h>
+#include <ngx_http_conduit_task.h>
 #include <conduit_json.h>
+#include <conduit_time.h>
 
 
 /* Health documents: the state of each part, and the worst of them for all. */
@@ -164,8 +165,7 @@ ngx_http_conduit_health_send(ngx_http_request_t *r,
 
     p = ngx_sprintf(p, "{\"status\":\"%s\",\"timestamp\":\"",
                     ngx_http_conduit_health_words[h->worst]);
-    p = ngx_http_conduit_document_time(p,
-                                       (int64_t) tp->sec * 1000 + tp->msec);
+    p = conduit_time_write(p, (int64_t) tp->sec * 1000 + tp->msec);
     p = ngx_sprintf(p, "\",\"checks\":{%V}}", checks);
 
     text.len = p - text.data;

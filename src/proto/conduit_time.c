@@ -114,3 +114,81 @@ conduit_days(int year, int month, int day)
     return 365 * (int64_t) year + year / 4 - year / 100 + year / 400
            + 367 * month / 12 - 30 + day - 1 - 719468;
 }
+
+
+u_char *
+conduit_time_write(u_char *dst, int64_t ms)
+{
+    int       i, year, month, day;
+    int64_t   days;
+    unsigned  rest, fields[6];
+
+    days = ms / 86400000;
+    rest = (unsigned) (ms % 86400000);
+
+    /* the inverse of conduit_days(), within the era of 400 years */
+
+    days += 719468;
+    year = (int) (days / 146097) * 400;
+    day = (int) (days % 146097);
+
+    i = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+
+    year += i;
+    day -= 365 * i + i / 4 - i / 100;
+
+    month = (5 * day + 2) / 153;
+    day -= (153 * month + 2) / 5;
+
+    month += 3;
+
+    if (month > 12) {
+        month -= 12;
+        year++;
+    }
+
+    fields[0] = (unsigned) month;
+    fields[1] = (unsigned) day + 1;
+    fields[2] = rest / 3600000;
+    fields[3] = rest / 60000 % 60;
+    fields[4] = rest / 1000 % 60;
+    fields[5] = rest % 1000;
+
+    *dst++ = (u_char) ('0' + year / 1000);
+    *dst++ = (u_char) ('0' + year / 100 % 10);
+    *dst++ = (u_char) ('0' + year / 10 % 10);
+    *dst++ = (u_char) ('0' + year % 10);
+
+    for (i = 0; i < 5; i++) {
+        *dst++ = (u_char) "--T::"[i];
+        *dst++ = (u_char) ('0' + fields[i] / 10);
+        *dst++ = (u_char) ('0' + fields[i] % 10);
+    }
+
+    *dst++ = '.';
+    *dst++ = (u_char) ('0' + fields[5] / 100);
+    *dst++ = (u_char) ('0' + fields[5] / 10 % 10);
+    *dst++ = (u_char) ('0' + fields[5] % 10);
+    *dst++ = 'Z';
+
+    return dst;
+}
+
+
+u_char *
+conduit_number_write(u_char *dst, uint64_t n)
+{
+    size_t  len;
+    u_char  text[20];
+
+    len = sizeof(text);
+
+    do {
+        text[--len] = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    memcpy(dst, text + len, sizeof(text) - len);
+
+    return dst + sizeof(text) - len;
+}

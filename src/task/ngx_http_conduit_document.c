@@ -6,6 +6,7 @@
 
 #include <ngx_http_conduit_document.h>
 #include <conduit_request.h>
+#include <conduit_time.h>
 
 
 #define NGX_HTTP_CONDUIT_DOCUMENT_FIXED  1280
@@ -83,55 +84,58 @@ ngx_http_conduit_document_write(ngx_http_conduit_document_t *doc, u_char *p)
 
     start = p;
 
-    p = ngx_cpymem(p, "{\"task_id\":\"", sizeof("{\"task_id\":\"") - 1);
+    p = ngx_http_conduit_put(p, "{\"task_id\":\"");
     conduit_uuid_write(p, doc->id);
     p += CONDUIT_UUID_LEN;
 
     word = conduit_kind_word(doc->kind);
-    p = ngx_sprintf(p, "\",\"object\":\"task\",\"type\":\"%*s\",\"status\":\"",
-                    word->len, word->data);
+    p = ngx_http_conduit_put(p, "\",\"object\":\"task\",\"type\":\"");
+    p = ngx_cpymem(p, word->data, word->len);
+    p = ngx_http_conduit_put(p, "\",\"status\":\"");
 
     doc->status_off = p - start;
 
     word = conduit_status_word(doc->status, CONDUIT_WORDS_PLAIN);
-    p = ngx_sprintf(p, "%*s\",\"progress\":%ui,\"message\":", word->len,
-                    word->data, doc->progress);
+    p = ngx_cpymem(p, word->data, word->len);
+    p = ngx_http_conduit_put(p, "\",\"progress\":");
+    p = conduit_number_write(p, doc->progress);
+    p = ngx_http_conduit_put(p, ",\"message\":");
     p = ngx_http_conduit_json_string(p, &doc->message);
 
-    if (doc->eta >= 0) {
-        p = ngx_sprintf(p, ",\"estimated_seconds_remaining\":%i", doc->eta);
+    p = ngx_http_conduit_put(p, ",\"estimated_seconds_remaining\":");
 
-    } else {
-        p = ngx_sprintf(p, ",\"estimated_seconds_remaining\":null");
-    }
+    p = (doc->eta < 0) ? ngx_http_conduit_put(p, "null")
+                       : conduit_number_write(p, doc->eta);
 
-    p = ngx_sprintf(p, ",\"queue_position\":");
+    p = ngx_http_conduit_put(p, ",\"queue_position\":");
     doc->position_off = p - start;
 
-    p = ngx_sprintf(p, "null,\"model\":");
+    p = ngx_http_conduit_put(p, "null,\"model\":");
     doc->model_off = p - start;
     p = ngx_cpymem(p, doc->model.data, doc->model.len);
 
-    p = ngx_sprintf(p, ",\"created_at\":");
+    p = ngx_http_conduit_put(p, ",\"created_at\":");
     p = ngx_http_conduit_json_time(p, doc->created);
-    p = ngx_sprintf(p, ",\"started_at\":");
+    p = ngx_http_conduit_put(p, ",\"started_at\":");
     p = ngx_http_conduit_json_time(p, doc->started);
-    p = ngx_sprintf(p, ",\"updated_at\":");
+    p = ngx_http_conduit_put(p, ",\"updated_at\":");
     p = ngx_http_conduit_json_time(p, doc->updated);
-    p = ngx_sprintf(p, ",\"completed_at\":");
+    p = ngx_http_conduit_put(p, ",\"completed_at\":");
     p = ngx_http_conduit_json_time(p, doc->completed);
-    p = ngx_sprintf(p, ",\"expires_at\":");
+    p = ngx_http_conduit_put(p, ",\"expires_at\":");
     p = ngx_http_conduit_json_time(p, doc->expires);
 
-    p = ngx_sprintf(p, ",\"sequence\":%uL,\"result\":", doc->sequence);
+    p = ngx_http_conduit_put(p, ",\"sequence\":");
+    p = conduit_number_write(p, doc->sequence);
+    p = ngx_http_conduit_put(p, ",\"result\":");
     p = ngx_http_conduit_document_results(doc, start, p);
     p = ngx_http_conduit_document_error(doc, start, p);
 
-    p = ngx_sprintf(p, ",\"metadata\":");
+    p = ngx_http_conduit_put(p, ",\"metadata\":");
     doc->metadata_off = p - start;
     p = ngx_cpymem(p, doc->metadata.data, doc->metadata.len);
 
-    p = ngx_sprintf(p, ",\"webhook\":");
+    p = ngx_http_conduit_put(p, ",\"webhook\":");
     p = ngx_cpymem(p, doc->webhook.data, doc->webhook.len);
     *p++ = '}';
 
@@ -163,18 +167,18 @@ ngx_http_conduit_document_results(ngx_http_conduit_document_t *doc,
         }
 
         if (result->url.len) {
-            p = ngx_sprintf(p, "{\"url\":");
+            p = ngx_http_conduit_put(p, "{\"url\":");
             p = ngx_http_conduit_json_string(p, &result->url);
 
         } else {
-            p = ngx_sprintf(p, "{\"b64_json\":\"");
+            p = ngx_http_conduit_put(p, "{\"b64_json\":\"");
             p = ngx_cpymem(p, result->b64.data, result->b64.len);
             *p++ = '"';
         }
 
-        p = ngx_sprintf(p, ",\"mime_type\":");
+        p = ngx_http_conduit_put(p, ",\"mime_type\":");
         p = ngx_http_conduit_json_string(p, &result->mime);
-        p = ngx_sprintf(p, ",\"expires_at\":");
+        p = ngx_http_conduit_put(p, ",\"expires_at\":");
         p = ngx_http_conduit_json_time(p, result->expires);
         *p++ = '}';
     }
@@ -186,7 +190,7 @@ ngx_http_conduit_document_results(ngx_http_conduit_document_t *doc,
     doc->result_off = begin - start;
     doc->result_len = p - begin;
 
-    p = ngx_sprintf(p, ",\"model\":");
+    p = ngx_http_conduit_put(p, ",\"model\":");
     p = ngx_cpymem(p, doc->model.data, doc->model.len);
     *p++ = '}';
 
@@ -213,16 +217,16 @@ ngx_http_conduit_document_flat(ngx_http_conduit_document_t *doc, u_char *p)
     }
 
     if (doc->kind == CONDUIT_KIND_VIDEO) {
-        p = ngx_sprintf(p, ",\"video_url\":");
+        p = ngx_http_conduit_put(p, ",\"video_url\":");
         p = first ? ngx_http_conduit_json_string(p, first)
                   : ngx_cpymem(p, "null", 4);
 
     } else {
-        p = ngx_sprintf(p, ",\"image_url\":");
+        p = ngx_http_conduit_put(p, ",\"image_url\":");
         p = first ? ngx_http_conduit_json_string(p, first)
                   : ngx_cpymem(p, "null", 4);
 
-        p = ngx_sprintf(p, ",\"image_urls\":[");
+        p = ngx_http_conduit_put(p, ",\"image_urls\":[");
 
         for (i = 0, n = 0; i < doc->nresults; i++) {
             if (doc->results[i].url.len) {
@@ -253,7 +257,7 @@ ngx_http_conduit_document_error(ngx_http_conduit_document_t *doc,
     const conduit_str_t  *word;
 
     if (doc->error_code == CONDUIT_ERR_NONE) {
-        return ngx_sprintf(p, ",\"error\":null,\"error_code\":null");
+        return ngx_http_conduit_put(p, ",\"error\":null,\"error_code\":null");
     }
 
     error = doc->error;
@@ -266,7 +270,7 @@ ngx_http_conduit_document_error(ngx_http_conduit_document_t *doc,
 
     word = conduit_error_word(doc->error_code);
 
-    p = ngx_sprintf(p, ",\"error\":");
+    p = ngx_http_conduit_put(p, ",\"error\":");
     doc->error_off = p - start;
     p = ngx_http_conduit_json_string(p, &error);
     doc->error_len = p - start - doc->error_off;
@@ -307,24 +311,10 @@ ngx_http_conduit_json_time(u_char *p, int64_t ms)
     }
 
     *p++ = '"';
-    p = ngx_http_conduit_document_time(p, ms);
+    p = conduit_time_write(p, ms);
     *p++ = '"';
 
     return p;
-}
-
-
-u_char *
-ngx_http_conduit_document_time(u_char *p, int64_t ms)
-{
-    ngx_tm_t  tm;
-
-    ngx_gmtime((time_t) (ms / 1000), &tm);
-
-    return ngx_sprintf(p, "%4d-%02d-%02dT%02d:%02d:%02d.%03LZ",
-                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
-                       ms % 1000);
 }
 
 
@@ -366,7 +356,7 @@ ngx_http_conduit_document_render(ngx_http_conduit_view_t *view,
     doc += view->position_off;
 
     if (view->position) {
-        p = ngx_sprintf(p, "%ui", view->position);
+        p = conduit_number_write(p, view->position);
         doc += sizeof("null") - 1;
     }
 

@@ -14,6 +14,12 @@
 /* Status documents: written once per change, then only copied. */
 
 
+/* copies a constant: formats cost more than all else that is written */
+
+#define ngx_http_conduit_put(p, text)                                         \
+    ngx_cpymem(p, text, sizeof(text) - 1)
+
+
 /* dialects of the status word */
 
 #define NGX_HTTP_CONDUIT_WORDS         CONDUIT_WORDS_PLAIN
@@ -87,12 +93,6 @@ ngx_int_t ngx_http_conduit_document_render(ngx_http_conduit_view_t *view,
 
 ngx_int_t ngx_http_conduit_document_result(ngx_http_conduit_view_t *view,
     ngx_pool_t *pool, ngx_str_t *text);
-
-/* "2024-01-20T15:30:45.123Z"; returns the end */
-
-#define NGX_HTTP_CONDUIT_TIME_LEN  24
-
-u_char *ngx_http_conduit_document_time(u_char *p, int64_t ms);
 
 
 #endif /* _NGX_HTTP_CONDUIT_DOCUMENT_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 #include <ngx_conduit_random.h>
 #include <ngx_http_conduit_engine.h>
 #include <ngx_http_conduit_store.h>
+#include <conduit_time.h>
 
 
 typedef struct {
@@ -220,7 +221,7 @@ ngx_http_conduit_create_reply(ngx_http_conduit_draft_t *draft)
 
     create = draft->create;
 
-    size = 256 + 2 * CONDUIT_UUID_LEN + NGX_HTTP_CONDUIT_TIME_LEN
+    size = 256 + 2 * CONDUIT_UUID_LEN + CONDUIT_TIME_LEN
            + create->location.len + CONDUIT_UUID_LEN + NGX_INT_T_LEN;
 
     p = ngx_pnalloc(create->pool, size);
@@ -232,14 +233,18 @@ ngx_http_conduit_create_reply(ngx_http_conduit_draft_t *draft)
 
     conduit_uuid_write(id, create->id);
 
-    p = ngx_sprintf(p, "{\"task_id\":\"%*s\",\"taskId\":\"%*s\","
-                    "\"status\":\"pending\",\"created_at\":\"",
-                    (size_t) CONDUIT_UUID_LEN, id,
-                    (size_t) CONDUIT_UUID_LEN, id);
-    p = ngx_http_conduit_document_time(p, draft->doc.created);
-    p = ngx_sprintf(p, "\",\"check_status_url\":\"%V/%*s\",\"progress\":0,"
-                    "\"queue_position\":", &create->location,
-                    (size_t) CONDUIT_UUID_LEN, id);
+    p = ngx_http_conduit_put(p, "{\"task_id\":\"");
+    p = ngx_cpymem(p, id, CONDUIT_UUID_LEN);
+    p = ngx_http_conduit_put(p, "\",\"taskId\":\"");
+    p = ngx_cpymem(p, id, CONDUIT_UUID_LEN);
+    p = ngx_http_conduit_put(p, "\",\"status\":\"pending\","
+                                "\"created_at\":\"");
+    p = conduit_time_write(p, draft->doc.created);
+    p = ngx_http_conduit_put(p, "\",\"check_status_url\":\"");
+    p = ngx_cpymem(p, create->location.data, create->location.len);
+    *p++ = '/';
+    p = ngx_cpymem(p, id, CONDUIT_UUID_LEN);
+    p = ngx_http_conduit_put(p, "\",\"progress\":0,\"queue_position\":");
 
     draft->reply.len = p - draft->reply.data;
 
@@ -441,8 +446,9 @@ ngx_http_conduit_create_finish_reply(ngx_http_conduit_draft_t *draft,
 
     p = draft->reply.data + draft->reply.len;
 
-    p = position ? ngx_sprintf(p, "%ui}", position)
-                 : ngx_cpymem(p, "null}", 5);
+    p = position ? conduit_number_write(p, position)
+                 : ngx_http_conduit_put(p, "null");
+    *p++ = '}';
 
     draft->reply.len = p - draft->reply.data;
 

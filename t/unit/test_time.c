@@ -8,6 +8,9 @@
 #include "tap.h"
 
 
+static void test_write(void);
+
+
 int
 main(void)
 {
@@ -53,5 +56,53 @@ main(void)
                CONDUIT_ERROR, "no time: \"%s\"", bad[i]);
     }
 
+    test_write();
+
     return done_testing();
+}
+
+
+/* written times are read back: all days to 2399, at various times of day */
+
+static void
+test_write(void)
+{
+    size_t   bad;
+    u_char   buf[CONDUIT_TIME_LEN], *end;
+    int64_t  s, t;
+
+    static const struct {
+        int64_t      ms;
+        const char  *text;
+    } good[] = {
+        { 0, "1970-01-01T00:00:00.000Z" },
+        { 951782400999LL, "2000-02-29T00:00:00.999Z" },
+        { 1705764645123, "2024-01-20T15:30:45.123Z" },
+        { 4107542399000, "2100-02-28T23:59:59.000Z" },
+        { 253402300799999, "9999-12-31T23:59:59.999Z" }
+    };
+
+    for (s = 0; s < (int64_t) (sizeof(good) / sizeof(good[0])); s++) {
+        end = conduit_time_write(buf, good[s].ms);
+        is_num(end - buf, CONDUIT_TIME_LEN, "length");
+        ok(memcmp(buf, good[s].text, CONDUIT_TIME_LEN) == 0, "writes %s",
+           good[s].text);
+    }
+
+    bad = 0;
+
+    for (s = 0; s < 430 * (int64_t) 31556952; s += 86399) {
+        (void) conduit_time_write(buf, s * 1000 + s % 1000);
+        t = -1;
+        bad += (conduit_time_parse(buf, CONDUIT_TIME_LEN, &t) != CONDUIT_OK
+                || t != s);
+    }
+
+    is_num(bad, 0, "all days are read back");
+
+    end = conduit_number_write(buf, 0);
+    ok(end - buf == 1 && buf[0] == '0', "0");
+    end = conduit_number_write(buf, UINT64_MAX);
+    ok(end - buf == 20 && memcmp(buf, "18446744073709551615", 20) == 0,
+       "the largest number");
 }
