@@ -14,7 +14,7 @@ static const u_char *conduit_json_blanks(const u_char *p, const u_char *last);
 static const u_char *conduit_json_string(const u_char *p, const u_char *last);
 static const u_char *conduit_json_value(const u_char *p, const u_char *last);
 static int conduit_json_char(const u_char **pos, const u_char *last);
-static size_t conduit_utf8_sequence(const u_char *p, size_t len);
+static int conduit_json_hex(const u_char *p);
 
 
 json_t *
@@ -307,7 +307,7 @@ conduit_json_name_eq(const conduit_str_t *name, const char *is, int prefix)
 static int
 conduit_json_char(const u_char **pos, const u_char *last)
 {
-    int            ch, i;
+    int            ch;
     const u_char  *p;
 
     p = *pos;
@@ -348,13 +348,85 @@ conduit_json_char(const u_char **pos, const u_char *last)
         return -1;
     }
 
-    for (ch = 0, i = 2; i < 6; i++) {
-        ch = ch * 16 + ((p[i] <= '9') ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
-    }
+    ch = conduit_json_hex(p + 2);
 
     *pos = p + 6;
 
     return (ch < 0x80) ? ch : -1;
+}
+
+
+/* four hexadecimal digits */
+
+static int
+conduit_json_hex(const u_char *p)
+{
+    int  i, n;
+
+    for (n = 0, i = 0; i < 4; i++) {
+        n = n * 16 + ((p[i] <= '9') ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
+    }
+
+    return n;
+}
+
+
+size_t
+conduit_json_unescape(u_char *dst, const u_char *p, size_t len)
+{
+    int            code;
+    u_char        *start;
+    const u_char  *last;
+
+    if (len < 2) {
+        return 0;
+    }
+
+    start = dst;
+    last = p + len - 1;
+    p++;
+
+    while (p < last) {
+
+        if (*p != '\\') {
+            *dst++ = *p++;
+            continue;
+        }
+
+        if (last - p < 6 || p[1] != 'u') {
+            code = conduit_json_char(&p, last);
+            *dst++ = (u_char) code;
+            continue;
+        }
+
+        code = conduit_json_hex(p + 2);
+        p += 6;
+
+        if (code >= 0xd800 && code <= 0xdbff && last - p >= 6) {
+            code = 0x10000 + ((code - 0xd800) << 10)
+                   + (conduit_json_hex(p + 2) - 0xdc00);
+            p += 6;
+
+            *dst++ = (u_char) (0xf0 | code >> 18);
+            *dst++ = (u_char) (0x80 | (code >> 12 & 0x3f));
+            *dst++ = (u_char) (0x80 | (code >> 6 & 0x3f));
+            *dst++ = (u_char) (0x80 | (code & 0x3f));
+
+        } else if (code >= 0x800) {
+            *dst++ = (u_char) (0xe0 | code >> 12);
+            *dst++ = (u_char) (0x80 | (code >> 6 & 0x3f));
+            *dst++ = (u_char) (0x80 | (code & 0x3f));
+
+        } else if (code >= 0x80) {
+            *dst++ = (u_char) (0xc0 | code >> 6);
+            *dst++ = (u_char) (0x80 | (code & 0x3f));
+
+        } else {
+            *dst++ = (u_char) code;
+        }
+    }
+
+    return (size_t) (dst - start);
 }
 
 
@@ -449,9 +521,7 @@ conduit_json_escape(u_char *dst, const u_char *p, size_t len)
 }
 
 
-/* the length of the valid UTF-8 sequence (RFC 3629) at p, or 0 */
-
-static size_t
+size_t
 conduit_utf8_sequence(const u_char *p, size_t len)
 {
     u_char  min, max;

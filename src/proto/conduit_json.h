@@ -44,6 +44,14 @@ json_t *conduit_json_parse(const u_char *p, size_t len,
     conduit_json_error_t *err);
 
 /*
+ * Whether a text is certainly an object that conduit_json_parse() takes, told
+ * at a tenth of its price.  Returns 1, or 0 for "ask the parser": texts with
+ * a fault, and rare forms (escapes in names, surrogate pairs, exponents, over
+ * 8 levels, many members).
+ */
+int conduit_json_plain(const u_char *p, size_t len);
+
+/*
  * Walks over the members of an object in the order of the text, which must
  * have passed conduit_json_parse().  *pos starts at the text's first byte and
  * is moved on.  Returns CONDUIT_OK with the next member, or CONDUIT_DECLINED
@@ -73,6 +81,16 @@ size_t conduit_json_compact(u_char *dst, const u_char *p, size_t len);
  * 6 * len bytes, or is NULL to learn the length.  Returns the number of bytes.
  */
 size_t conduit_json_escape(u_char *dst, const u_char *p, size_t len);
+
+/*
+ * Writes the text of a string, which comes with its quotes and must be part
+ * of a valid document, as UTF-8.  dst has room for len bytes.  Returns the
+ * number of bytes.
+ */
+size_t conduit_json_unescape(u_char *dst, const u_char *p, size_t len);
+
+/* the length of the valid UTF-8 sequence (RFC 3629) at p, or 0; len is not 0 */
+size_t conduit_utf8_sequence(const u_char *p, size_t len);
 
 /* the number of code points of valid UTF-8 */
 size_t conduit_utf8_length(const u_char *p, size_t len);

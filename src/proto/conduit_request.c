@@ -8,32 +8,66 @@
 #include "conduit_webhook.h"
 
 
+/* the members that are looked at */
+
+typedef enum {
+    CONDUIT_MEMBER_PROMPT = 0,
+    CONDUIT_MEMBER_MODEL,
+    CONDUIT_MEMBER_N,
+    CONDUIT_MEMBER_SIZE,
+    CONDUIT_MEMBER_QUALITY,
+    CONDUIT_MEMBER_STYLE,
+    CONDUIT_MEMBER_USER,
+    CONDUIT_MEMBER_IMAGE,
+    CONDUIT_MEMBER_FORMAT,
+    CONDUIT_MEMBER_DURATION,
+    CONDUIT_MEMBER_FPS,
+    CONDUIT_MEMBER_SEED,
+    CONDUIT_MEMBER_TIMEOUT,
+    CONDUIT_MEMBER_NONE
+} conduit_member_e;
+
+
 typedef struct {
     conduit_request_t             *req;
-    json_t                        *root;
+    json_t                        *root;      /* NULL: not parsed yet */
     const conduit_addr_policy_t   *policy;
     conduit_fault_t               *fault;
     const u_char                  *body;
     size_t                         len;
     u_char                        *last;      /* free part of the buffer */
+    int                            hooks;     /* are there webhook_*? */
+
+    /* values as sent; empty if absent, or null, which counts as absent */
+
+    conduit_str_t                  values[CONDUIT_MEMBER_NONE];
 } conduit_request_ctx_t;
 
 
+static int conduit_request_tree(conduit_request_ctx_t *ctx);
+static void conduit_request_index(conduit_request_ctx_t *ctx);
 static int conduit_request_members(conduit_request_ctx_t *ctx);
-static json_t *conduit_request_get(conduit_request_ctx_t *ctx,
-    const char *name);
+static int conduit_request_hooks(conduit_request_ctx_t *ctx);
+static int conduit_request_text(conduit_request_ctx_t *ctx,
+    conduit_member_e member, conduit_str_t *text);
+static int conduit_request_number(const conduit_str_t *value, int64_t *n);
 static int conduit_request_prompt(conduit_request_ctx_t *ctx);
 static int conduit_request_model(conduit_request_ctx_t *ctx);
 static int conduit_request_strings(conduit_request_ctx_t *ctx);
 static int conduit_request_numbers(conduit_request_ctx_t *ctx);
 static int conduit_request_integer(conduit_request_ctx_t *ctx,
-    const char *name, const char *text, uint32_t max, uint32_t *value);
+    conduit_member_e member, const char *text, uint32_t max, uint32_t *value);
 static int conduit_request_size(conduit_request_ctx_t *ctx);
-static const char *conduit_request_side(const char *p, uint32_t *side);
+static const u_char *conduit_request_side(const u_char *p,
+    const u_char *last, uint32_t *side);
 static int conduit_request_format(conduit_request_ctx_t *ctx);
 static void conduit_request_document(conduit_request_ctx_t *ctx);
-static void conduit_request_copy(conduit_request_ctx_t *ctx,
-    conduit_str_t *dst, const char *p, size_t len);
+
+
+static const char *const  conduit_request_names[CONDUIT_MEMBER_NONE] = {
+    "prompt", "model", "n", "size", "quality", "style", "user", "image",
+    "response_format", "duration", "fps", "seed", "timeout_seconds"
+};
 
 
 int
@@ -42,7 +76,6 @@ conduit_request_parse(conduit_request_t *req, conduit_kind_e kind, u_char *buf,
     conduit_fault_t *fault)
 {
     int                    rc;
-    conduit_json_error_t   err;
     conduit_request_ctx_t  ctx;
 
     memset(req, 0, sizeof(conduit_request_t));
@@ -57,19 +90,19 @@ conduit_request_parse(conduit_request_t *req, conduit_kind_e kind, u_char *buf,
     ctx.len = len;
     ctx.last = buf;
 
-    ctx.root = conduit_json_parse(body, len, &err);
+    ctx.root = NULL;
 
-    if (ctx.root == NULL) {
-        conduit_fault_json(fault, &err);
-        return CONDUIT_DECLINED;
+    /* most bodies need no tree of values */
+
+    if (!conduit_json_plain(body, len)) {
+        rc = conduit_request_tree(&ctx);
+
+        if (rc != CONDUIT_OK) {
+            return rc;
+        }
     }
 
-    if (!json_is_object(ctx.root)) {
-        conduit_fault(fault, "", "The request body must be a JSON object",
-                      "invalid_json");
-        json_decref(ctx.root);
-        return CONDUIT_DECLINED;
-    }
+    conduit_request_index(&ctx);
 
     rc = conduit_request_members(&ctx);
 
@@ -80,10 +113,68 @@ conduit_request_parse(conduit_request_t *req, conduit_kind_e kind, u_char *buf,
 
 
 static int
+conduit_request_tree(conduit_request_ctx_t *ctx)
+{
+    conduit_json_error_t  err;
+
+    ctx->root = conduit_json_parse(ctx->body, ctx->len, &err);
+
+    if (ctx->root == NULL) {
+        conduit_fault_json(ctx->fault, &err);
+        return CONDUIT_DECLINED;
+    }
+
+    if (!json_is_object(ctx->root)) {
+        conduit_fault(ctx->fault, "", "The request body must be a JSON object",
+                      "invalid_json");
+        json_decref(ctx->root);
+        return CONDUIT_DECLINED;
+    }
+
+    return CONDUIT_OK;
+}
+
+
+static void
+conduit_request_index(conduit_request_ctx_t *ctx)
+{
+    int                     i;
+    const u_char           *pos, *last;
+    conduit_json_member_t   member;
+
+    memset(ctx->values, 0, sizeof(ctx->values));
+
+    ctx->hooks = 0;
+
+    pos = ctx->body;
+    last = pos + ctx->len;
+
+    while (conduit_json_next(&pos, last, &member) == CONDUIT_OK) {
+
+        if (conduit_json_name_eq(&member.name, "webhook_", 1)) {
+            ctx->hooks = 1;
+            continue;
+        }
+
+        if (member.value.data[0] == 'n') {
+            continue;
+        }
+
+        for (i = 0; i < CONDUIT_MEMBER_NONE; i++) {
+            if (conduit_json_name_eq(&member.name, conduit_request_names[i],
+                                     0))
+            {
+                ctx->values[i] = member.value;
+                break;
+            }
+        }
+    }
+}
+
+
+static int
 conduit_request_members(conduit_request_ctx_t *ctx)
 {
-    conduit_hook_input_t  in;
-
     if (conduit_request_prompt(ctx) != CONDUIT_OK
         || conduit_request_model(ctx) != CONDUIT_OK
         || conduit_request_strings(ctx) != CONDUIT_OK
@@ -96,6 +187,24 @@ conduit_request_members(conduit_request_ctx_t *ctx)
 
     conduit_request_document(ctx);
 
+    return ctx->hooks ? conduit_request_hooks(ctx) : CONDUIT_OK;
+}
+
+
+static int
+conduit_request_hooks(conduit_request_ctx_t *ctx)
+{
+    int                   rc;
+    conduit_hook_input_t  in;
+
+    if (ctx->root == NULL) {
+        rc = conduit_request_tree(ctx);
+
+        if (rc != CONDUIT_OK) {
+            return rc;
+        }
+    }
+
     in.root = ctx->root;
     in.body = ctx->body;
     in.len = ctx->len;
@@ -105,40 +214,77 @@ conduit_request_members(conduit_request_ctx_t *ctx)
 }
 
 
-/* an optional member that is null counts as absent */
+/* the text of a string, in the free part of the buffer, which stays free */
 
-static json_t *
-conduit_request_get(conduit_request_ctx_t *ctx, const char *name)
+static int
+conduit_request_text(conduit_request_ctx_t *ctx, conduit_member_e member,
+    conduit_str_t *text)
 {
-    json_t  *value;
+    conduit_str_t  *value;
 
-    value = json_object_get(ctx->root, name);
+    value = &ctx->values[member];
 
-    return json_is_null(value) ? NULL : value;
+    if (value->data[0] != '"') {
+        return CONDUIT_DECLINED;
+    }
+
+    text->data = ctx->last;
+    text->len = conduit_json_unescape(ctx->last, value->data, value->len);
+
+    return CONDUIT_OK;
+}
+
+
+/* no fraction and no exponent; integers of a valid document fit int64_t */
+
+static int
+conduit_request_number(const conduit_str_t *value, int64_t *n)
+{
+    size_t    i;
+    uint64_t  v;
+
+    i = (value->data[0] == '-');
+
+    if (i == value->len) {
+        return CONDUIT_DECLINED;
+    }
+
+    for (v = 0; i < value->len; i++) {
+
+        if (value->data[i] < '0' || value->data[i] > '9') {
+            return CONDUIT_DECLINED;
+        }
+
+        v = v * 10 + (uint64_t) (value->data[i] - '0');
+    }
+
+    *n = (int64_t) (value->data[0] == '-' ? 0 - v : v);
+
+    return CONDUIT_OK;
 }
 
 
 static int
 conduit_request_prompt(conduit_request_ctx_t *ctx)
 {
-    size_t   len;
-    json_t  *value;
+    size_t          len;
+    conduit_str_t  *prompt;
 
-    value = conduit_request_get(ctx, "prompt");
+    prompt = &ctx->req->prompt;
 
-    if (value == NULL) {
+    if (ctx->values[CONDUIT_MEMBER_PROMPT].len == 0) {
         conduit_fault(ctx->fault, "prompt", "is required",
                       "missing_required_parameter");
         return CONDUIT_DECLINED;
     }
 
-    if (!json_is_string(value)) {
+    if (conduit_request_text(ctx, CONDUIT_MEMBER_PROMPT, prompt) != CONDUIT_OK)
+    {
         conduit_fault(ctx->fault, "prompt", "must be a string", NULL);
         return CONDUIT_DECLINED;
     }
 
-    len = conduit_utf8_length((const u_char *) json_string_value(value),
-                              json_string_length(value));
+    len = conduit_utf8_length(prompt->data, prompt->len);
 
     if (len == 0 || len > CONDUIT_PROMPT_MAX) {
         conduit_fault(ctx->fault, "prompt",
@@ -146,8 +292,7 @@ conduit_request_prompt(conduit_request_ctx_t *ctx)
         return CONDUIT_DECLINED;
     }
 
-    conduit_request_copy(ctx, &ctx->req->prompt, json_string_value(value),
-                         json_string_length(value));
+    ctx->last += prompt->len;
 
     return CONDUIT_OK;
 }
@@ -156,24 +301,25 @@ conduit_request_prompt(conduit_request_ctx_t *ctx)
 static int
 conduit_request_model(conduit_request_ctx_t *ctx)
 {
-    json_t  *value;
+    conduit_str_t  *model;
 
-    value = conduit_request_get(ctx, "model");
+    model = &ctx->req->model;
 
-    if (value == NULL) {
+    if (ctx->values[CONDUIT_MEMBER_MODEL].len == 0) {
         conduit_fault(ctx->fault, "model", "is required",
                       "missing_required_parameter");
         return CONDUIT_DECLINED;
     }
 
-    if (!json_is_string(value) || json_string_length(value) == 0) {
+    if (conduit_request_text(ctx, CONDUIT_MEMBER_MODEL, model) != CONDUIT_OK
+        || model->len == 0)
+    {
         conduit_fault(ctx->fault, "model", "must be a string that is not empty",
                       NULL);
         return CONDUIT_DECLINED;
     }
 
-    conduit_request_copy(ctx, &ctx->req->model, json_string_value(value),
-                         json_string_length(value));
+    ctx->last += model->len;
 
     return CONDUIT_OK;
 }
@@ -182,38 +328,30 @@ conduit_request_model(conduit_request_ctx_t *ctx)
 static int
 conduit_request_strings(conduit_request_ctx_t *ctx)
 {
-    size_t   i, len;
-    json_t  *value;
+    int            i;
+    conduit_str_t  text;
 
-    static const char  *names[] = { "quality", "style", "user" };
+    for (i = CONDUIT_MEMBER_QUALITY; i <= CONDUIT_MEMBER_IMAGE; i++) {
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        value = conduit_request_get(ctx, names[i]);
-
-        if (value == NULL) {
+        if (ctx->values[i].len == 0) {
             continue;
         }
 
-        if (!json_is_string(value)) {
-            conduit_fault(ctx->fault, names[i], "must be a string", NULL);
+        if (i == CONDUIT_MEMBER_IMAGE && ctx->values[i].data[0] == '"') {
+            continue;
+        }
+
+        if (conduit_request_text(ctx, i, &text) != CONDUIT_OK) {
+            conduit_fault(ctx->fault, conduit_request_names[i],
+                          "must be a string", NULL);
             return CONDUIT_DECLINED;
         }
 
-        len = conduit_utf8_length((const u_char *) json_string_value(value),
-                                  json_string_length(value));
-
-        if (len > CONDUIT_STRING_MAX) {
-            conduit_fault(ctx->fault, names[i],
+        if (conduit_utf8_length(text.data, text.len) > CONDUIT_STRING_MAX) {
+            conduit_fault(ctx->fault, conduit_request_names[i],
                           "must have at most 256 characters", NULL);
             return CONDUIT_DECLINED;
         }
-    }
-
-    value = conduit_request_get(ctx, "image");
-
-    if (value != NULL && !json_is_string(value)) {
-        conduit_fault(ctx->fault, "image", "must be a string", NULL);
-        return CONDUIT_DECLINED;
     }
 
     return CONDUIT_OK;
@@ -223,23 +361,24 @@ conduit_request_strings(conduit_request_ctx_t *ctx)
 static int
 conduit_request_numbers(conduit_request_ctx_t *ctx)
 {
-    json_t             *value;
+    conduit_str_t      *seed;
     conduit_request_t  *req;
 
     req = ctx->req;
 
-    if (conduit_request_integer(ctx, "n", "must be an integer from 1 to 10",
-                                10, &req->n)
+    if (conduit_request_integer(ctx, CONDUIT_MEMBER_N,
+                                "must be an integer from 1 to 10", 10,
+                                &req->n)
         != CONDUIT_OK
-        || conduit_request_integer(ctx, "duration",
+        || conduit_request_integer(ctx, CONDUIT_MEMBER_DURATION,
                                    "must be an integer from 1 to 60", 60,
                                    &req->duration)
            != CONDUIT_OK
-        || conduit_request_integer(ctx, "fps",
+        || conduit_request_integer(ctx, CONDUIT_MEMBER_FPS,
                                    "must be an integer from 1 to 120", 120,
                                    &req->fps)
            != CONDUIT_OK
-        || conduit_request_integer(ctx, "timeout_seconds",
+        || conduit_request_integer(ctx, CONDUIT_MEMBER_TIMEOUT,
                                    "must be an integer from 1 to 3600", 3600,
                                    &req->timeout_seconds)
            != CONDUIT_OK)
@@ -247,18 +386,17 @@ conduit_request_numbers(conduit_request_ctx_t *ctx)
         return CONDUIT_DECLINED;
     }
 
-    value = conduit_request_get(ctx, "seed");
+    seed = &ctx->values[CONDUIT_MEMBER_SEED];
 
-    if (value == NULL) {
+    if (seed->len == 0) {
         return CONDUIT_OK;
     }
 
-    if (!json_is_integer(value)) {
+    if (conduit_request_number(seed, &req->seed) != CONDUIT_OK) {
         conduit_fault(ctx->fault, "seed", "must be an integer", NULL);
         return CONDUIT_DECLINED;
     }
 
-    req->seed = (int64_t) json_integer_value(value);
     req->has_seed = 1;
 
     return CONDUIT_OK;
@@ -268,26 +406,23 @@ conduit_request_numbers(conduit_request_ctx_t *ctx)
 /* an integer from 1 to max; *value stays as it is when the member is absent */
 
 static int
-conduit_request_integer(conduit_request_ctx_t *ctx, const char *name,
+conduit_request_integer(conduit_request_ctx_t *ctx, conduit_member_e member,
     const char *text, uint32_t max, uint32_t *value)
 {
-    json_t  *member;
+    int64_t  n;
 
-    member = conduit_request_get(ctx, name);
-
-    if (member == NULL) {
+    if (ctx->values[member].len == 0) {
         return CONDUIT_OK;
     }
 
-    if (!json_is_integer(member)
-        || json_integer_value(member) < 1
-        || json_integer_value(member) > (json_int_t) max)
+    if (conduit_request_number(&ctx->values[member], &n) != CONDUIT_OK
+        || n < 1 || n > (int64_t) max)
     {
-        conduit_fault(ctx->fault, name, text, NULL);
+        conduit_fault(ctx->fault, conduit_request_names[member], text, NULL);
         return CONDUIT_DECLINED;
     }
 
-    *value = (uint32_t) json_integer_value(member);
+    *value = (uint32_t) n;
 
     return CONDUIT_OK;
 }
@@ -296,40 +431,42 @@ conduit_request_integer(conduit_request_ctx_t *ctx, const char *name,
 static int
 conduit_request_size(conduit_request_ctx_t *ctx)
 {
-    json_t             *value;
-    const char         *p, *s;
+    const u_char       *p, *last;
+    conduit_str_t      *size;
     conduit_request_t  *req;
 
     req = ctx->req;
-    value = conduit_request_get(ctx, "size");
+    size = &req->size;
 
-    if (value == NULL) {
+    if (ctx->values[CONDUIT_MEMBER_SIZE].len == 0) {
         return CONDUIT_OK;
     }
 
-    if (!json_is_string(value)) {
+    if (conduit_request_text(ctx, CONDUIT_MEMBER_SIZE, size) != CONDUIT_OK) {
         conduit_fault(ctx->fault, "size", "must be a string", NULL);
         return CONDUIT_DECLINED;
     }
 
-    s = json_string_value(value);
+    ctx->last += size->len;
 
-    if (strcmp(s, "auto") != 0) {
-        p = conduit_request_side(s, &req->width);
-
-        if (p != NULL) {
-            p = (*p == 'x') ? conduit_request_side(p + 1, &req->height) : NULL;
-        }
-
-        if (p == NULL || *p != '\0') {
-            conduit_fault(ctx->fault, "size",
-                          "must be \"auto\" or \"WIDTHxHEIGHT\" with sides"
-                          " from 1 to 8192", NULL);
-            return CONDUIT_DECLINED;
-        }
+    if (size->len == 4 && memcmp(size->data, "auto", 4) == 0) {
+        return CONDUIT_OK;
     }
 
-    conduit_request_copy(ctx, &req->size, s, json_string_length(value));
+    last = size->data + size->len;
+    p = conduit_request_side(size->data, last, &req->width);
+
+    if (p != NULL) {
+        p = (p < last && *p == 'x')
+            ? conduit_request_side(p + 1, last, &req->height) : NULL;
+    }
+
+    if (p != last) {
+        conduit_fault(ctx->fault, "size",
+                      "must be \"auto\" or \"WIDTHxHEIGHT\" with sides"
+                      " from 1 to 8192", NULL);
+        return CONDUIT_DECLINED;
+    }
 
     return CONDUIT_OK;
 }
@@ -337,16 +474,16 @@ conduit_request_size(conduit_request_ctx_t *ctx)
 
 /* returns what follows the number, or NULL unless it is from 1 to 8192 */
 
-static const char *
-conduit_request_side(const char *p, uint32_t *side)
+static const u_char *
+conduit_request_side(const u_char *p, const u_char *last, uint32_t *side)
 {
     uint32_t  n;
 
-    if (*p < '1' || *p > '9') {
+    if (p == last || *p < '1' || *p > '9') {
         return NULL;
     }
 
-    for (n = 0; *p >= '0' && *p <= '9'; p++) {
+    for (n = 0; p < last && *p >= '0' && *p <= '9'; p++) {
         n = n * 10 + (uint32_t) (*p - '0');
 
         if (n > 8192) {
@@ -363,24 +500,23 @@ conduit_request_side(const char *p, uint32_t *side)
 static int
 conduit_request_format(conduit_request_ctx_t *ctx)
 {
-    json_t      *value;
-    const char  *s;
+    conduit_str_t  text;
 
-    value = conduit_request_get(ctx, "response_format");
-
-    if (value == NULL) {
+    if (ctx->values[CONDUIT_MEMBER_FORMAT].len == 0) {
         return CONDUIT_OK;
     }
 
-    s = json_is_string(value) ? json_string_value(value) : "";
+    if (conduit_request_text(ctx, CONDUIT_MEMBER_FORMAT, &text)
+        == CONDUIT_OK)
+    {
+        if (text.len == 8 && memcmp(text.data, "b64_json", 8) == 0) {
+            ctx->req->response_format = CONDUIT_FORMAT_B64_JSON;
+            return CONDUIT_OK;
+        }
 
-    if (strcmp(s, "b64_json") == 0) {
-        ctx->req->response_format = CONDUIT_FORMAT_B64_JSON;
-        return CONDUIT_OK;
-    }
-
-    if (strcmp(s, "url") == 0) {
-        return CONDUIT_OK;
+        if (text.len == 3 && memcmp(text.data, "url", 3) == 0) {
+            return CONDUIT_OK;
+        }
     }
 
     conduit_fault(ctx->fault, "response_format",
@@ -438,17 +574,4 @@ conduit_request_document(conduit_request_ctx_t *ctx)
     req->document.len = (size_t) (p - start);
 
     ctx->last = p;
-}
-
-
-static void
-conduit_request_copy(conduit_request_ctx_t *ctx, conduit_str_t *dst,
-    const char *p, size_t len)
-{
-    memcpy(ctx->last, p, len);
-
-    dst->data = ctx->last;
-    dst->len = len;
-
-    ctx->last += len;
 }
