@@ -145,7 +145,6 @@ typedef struct {
     conduit_str_t               name;
     conduit_list_t              pointers;    /* conduit_str_t */
     conduit_str_t               header;
-    unsigned                    optional:1;  /* for a later "${poll:...}" */
 } conduit_take_t;
 
 

@@ -133,7 +133,6 @@ conduit_check_from(conduit_check_t *ck, const char *what, conduit_str_t *name,
     }
 
     take->name = *name;
-    take->optional = 1;
 
     pointer = conduit_list_push(&p->pool, &take->pointers,
                                 sizeof(conduit_str_t));

@@ -29,11 +29,16 @@ typedef struct {
 /*
  * The reply tells of a failure: finds out which, and whether the step is to
  * be tried again.  "code" is what the rule that fired says, or NONE.  These
- * return CONDUIT_OK, CONDUIT_ERROR for lack of memory, and values() also
- * CONDUIT_DECLINED: a value that is needed is missing.
+ * return CONDUIT_OK or CONDUIT_ERROR for lack of memory.
  */
 
 int conduit_judge_failure(conduit_judge_t *j, conduit_error_code_e code);
+
+/*
+ * Takes the values that a reply has.  CONDUIT_DECLINED: the id is needed and
+ * not there.  Others may be missing, it shows where they are used: a job that
+ * has been accepted is not given up for the URL of its cancel call.
+ */
 
 int conduit_judge_values(conduit_judge_t *j, const conduit_list_t *takes,
     unsigned needed);

@@ -589,8 +589,6 @@ conduit_parse_take_from(conduit_parse_t *ps, const conduit_str_t *arg)
         return CONDUIT_OK;
     }
 
-    take->optional = (list == &p->poll.take);
-
     return conduit_parse_take_pointers(ps, take, &rest, 1);
 }
 

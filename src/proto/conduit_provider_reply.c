@@ -115,7 +115,7 @@ conduit_judge_submit(conduit_judge_t *j)
         }
     }
 
-    rc = conduit_judge_values(j, &p->submit.take, 1);
+    rc = conduit_judge_values(j, &p->submit.take, !p->sync);
 
     if (rc == CONDUIT_DECLINED) {
         return conduit_judge_failure(j, CONDUIT_ERR_NONE);
@@ -259,7 +259,7 @@ conduit_judge_state(conduit_judge_t *j, conduit_state_e state,
         j->verdict->state = state;
 
         if (conduit_judge_values(j, &j->provider->poll.take, 0)
-            == CONDUIT_ERROR)
+            != CONDUIT_OK)
         {
             return CONDUIT_ERROR;
         }
@@ -431,19 +431,12 @@ conduit_judge_status(conduit_judge_t *j)
 static int
 conduit_judge_completed(conduit_judge_t *j)
 {
-    int                        rc;
     const conduit_provider_t  *p;
 
     p = j->provider;
 
-    rc = conduit_judge_values(j, &p->poll.take, 1);
-
-    if (rc == CONDUIT_DECLINED) {
-        return conduit_judge_failure(j, CONDUIT_ERR_NONE);
-    }
-
-    if (rc != CONDUIT_OK) {
-        return rc;
+    if (conduit_judge_values(j, &p->poll.take, 0) != CONDUIT_OK) {
+        return CONDUIT_ERROR;
     }
 
     if (p->fetch.set) {
@@ -506,14 +499,8 @@ conduit_judge_fetch(conduit_judge_t *j)
         return rc;
     }
 
-    rc = conduit_judge_values(j, &p->fetch.take, 1);
-
-    if (rc == CONDUIT_DECLINED) {
-        return conduit_judge_failure(j, CONDUIT_ERR_NONE);
-    }
-
-    if (rc != CONDUIT_OK) {
-        return rc;
+    if (conduit_judge_values(j, &p->fetch.take, 0) != CONDUIT_OK) {
+        return CONDUIT_ERROR;
     }
 
     return conduit_judge_ends(j, &p->fetch.results, &p->results);

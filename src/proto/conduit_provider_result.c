@@ -60,22 +60,18 @@ conduit_judge_values(conduit_judge_t *j, const conduit_list_t *takes,
 
     for (i = 0; i < takes->n; i++) {
 
-        if (conduit_value_take(j, &take[i], &value, buf) != CONDUIT_OK) {
+        text = NULL;
 
-            if (needed && !take[i].optional) {
-                return CONDUIT_DECLINED;
-            }
+        if (conduit_value_take(j, &take[i], &value, buf) == CONDUIT_OK) {
 
-            continue;
+            /* header values need not be UTF-8: then there is none */
+
+            text = json_stringn((char *) value.data, value.len);
         }
-
-        text = json_stringn((char *) value.data, value.len);
 
         if (text == NULL) {
 
-            /* header values need not be UTF-8 */
-
-            if (needed && !take[i].optional) {
+            if (needed && conduit_parse_is(&take[i].name, "id")) {
                 return CONDUIT_DECLINED;
             }
 

@@ -723,6 +723,20 @@ test_submit_replies(void)
     conduit_verdict_free(&v);
     job_done(&job);
 
+    p = make(base, "submit POST /s { take id /id; take get /get; take c /c; }"
+             "poll GET ${get} { } status /s { d completed; } result url /u;",
+             "cancel POST ${c};");
+
+    job_init(&job, "{}");
+    judge(p, CONDUIT_STEP_SUBMIT, &job, 202, "{\"id\":\"1\",\"get\":\"/g\"}",
+          NULL, &v);
+    is_num(v.state, CONDUIT_STATE_QUEUED, "only the id has to be there");
+    is_num((long) json_object_size(job.taken), 2, "what is there is taken");
+    conduit_verdict_free(&v);
+    job_done(&job);
+
+    p = make(base, polled, "");
+
     conduit_provider_failure(p, CONDUIT_STEP_SUBMIT, 0, &v);
     is_num(v.state, CONDUIT_STATE_RETRY, "not sent: again");
     is_num(v.code, CONDUIT_ERR_PROVIDER_UNAVAILABLE, "code when not sent");
