@@ -15,11 +15,8 @@
 #define NGX_CONDUIT_SHA256_LEN  32
 
 
-/*
- * SHA-256 over n parts, one after the other, in a context that the process
- * keeps: the algorithm is looked up once and not per call.  NGX_ERROR: OpenSSL
- * has failed; the digest is then not to be used.
- */
+/* SHA-256 over n parts, one after the other; NGX_ERROR: OpenSSL has failed */
+
 ngx_int_t ngx_conduit_sha256(u_char *digest, ngx_str_t *parts, ngx_uint_t n);
 
 

@@ -10,7 +10,7 @@
 #include <conduit_id.h>
 
 
-#define NGX_HTTP_CONDUIT_REQUEST_ID  (sizeof("req_") - 1 + CONDUIT_BASE62_LEN)
+#define NGX_HTTP_CONDUIT_REQUEST_ID  (sizeof("req_") - 1 + 2 * 12)
 
 
 static ngx_int_t ngx_http_conduit_request_id(ngx_http_request_t *r,
@@ -92,7 +92,7 @@ ngx_http_conduit_ctx_create(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_conduit_request_id(ngx_http_request_t *r, ngx_http_conduit_ctx_t *ctx)
 {
-    u_char      rnd[16];
+    u_char      rnd[12];
     ngx_str_t  *value;
 
     value = ngx_http_conduit_header_in(r, "x-request-id",
@@ -117,7 +117,7 @@ ngx_http_conduit_request_id(ngx_http_request_t *r, ngx_http_conduit_ctx_t *ctx)
     ctx->request_id.len = NGX_HTTP_CONDUIT_REQUEST_ID;
 
     ngx_memcpy(ctx->request_id.data, "req_", 4);
-    conduit_base62(ctx->request_id.data + 4, rnd);
+    (void) ngx_hex_dump(ctx->request_id.data + 4, rnd, sizeof(rnd));
 
     return NGX_OK;
 }

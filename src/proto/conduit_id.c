@@ -7,7 +7,32 @@
 #include "conduit_id.h"
 
 
-static int conduit_hex(u_char ch);
+#define CONDUIT_NO_DIGIT  0x80
+
+#define N  CONDUIT_NO_DIGIT
+
+/* what a lower case hexadecimal digit stands for */
+
+static const u_char  conduit_hex_values[256] = {
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N, 10, 11, 12, 13, 14, 15,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,
+     N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N,  N
+};
+
+#undef N
 
 
 static const u_char  conduit_hex_digits[] = "0123456789abcdef";
@@ -50,52 +75,41 @@ conduit_uuid_write(u_char *dst, const u_char *id)
 int
 conduit_uuid_parse(u_char *id, const u_char *p, size_t len)
 {
-    int     hi, lo;
-    size_t  i;
+    size_t    i;
+    unsigned  hi, lo, bad;
 
-    if (len != CONDUIT_UUID_LEN) {
+    if (len != CONDUIT_UUID_LEN
+        || p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
+    {
         return CONDUIT_DECLINED;
     }
+
+    /* without a branch for each digit: every status poll comes along here */
+
+    bad = 0;
 
     for (i = 0; i < CONDUIT_UUID_BYTES; i++) {
 
         if (i == 4 || i == 6 || i == 8 || i == 10) {
-            if (*p++ != '-') {
-                return CONDUIT_DECLINED;
-            }
+            p++;
         }
 
-        hi = conduit_hex(p[0]);
-        lo = conduit_hex(p[1]);
+        hi = conduit_hex_values[p[0]];
+        lo = conduit_hex_values[p[1]];
 
-        if (hi < 0 || lo < 0) {
-            return CONDUIT_DECLINED;
-        }
+        bad |= hi | lo;
+        id[i] = (u_char) ((hi << 4 | lo) & 0xff);
 
-        id[i] = (u_char) (hi << 4 | lo);
         p += 2;
     }
 
-    if ((id[6] & 0xf0) != 0x40 || (id[8] & 0xc0) != 0x80) {
+    if ((bad & CONDUIT_NO_DIGIT)
+        || (id[6] & 0xf0) != 0x40 || (id[8] & 0xc0) != 0x80)
+    {
         return CONDUIT_DECLINED;
     }
 
     return CONDUIT_OK;
-}
-
-
-static int
-conduit_hex(u_char ch)
-{
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0';
-    }
-
-    if (ch >= 'a' && ch <= 'f') {
-        return ch - 'a' + 10;
-    }
-
-    return -1;
 }
 
 
