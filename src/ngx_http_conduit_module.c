@@ -214,6 +214,13 @@ static ngx_command_t  ngx_http_conduit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("trusted_certificate"),
+      NGX_HTTP_CONDUIT_PROVIDER_BLOCK|NGX_CONF_ANY,
+      ngx_http_conduit_provider_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("auth"),
       NGX_HTTP_CONDUIT_PROVIDER_BLOCK|NGX_CONF_ANY,
       ngx_http_conduit_provider_directive,

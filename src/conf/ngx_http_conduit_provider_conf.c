@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_conduit_provider_secret_env(ngx_conf_t *cf,
     ngx_str_t *name, ngx_str_t *secret);
 static ngx_int_t ngx_http_conduit_provider_secret_file(ngx_conf_t *cf,
     ngx_str_t *path, ngx_str_t *secret);
+static ngx_int_t ngx_http_conduit_provider_certificate(ngx_conf_t *cf,
+    ngx_http_conduit_provider_t *provider);
 static ngx_int_t ngx_http_conduit_provider_regex(ngx_conf_t *cf,
     ngx_http_conduit_provider_t *provider);
 #if (NGX_PCRE)
@@ -339,6 +341,7 @@ ngx_http_conduit_provider_end(ngx_conf_t *cf,
     }
 
     if (ngx_http_conduit_provider_secret(cf, provider) != NGX_OK
+        || ngx_http_conduit_provider_certificate(cf, provider) != NGX_OK
         || ngx_http_conduit_provider_regex(cf, provider) != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -476,6 +479,43 @@ failed:
     }
 
     return NGX_ERROR;
+}
+
+
+/* libcurl reads the file in a worker; that there is one is found out here */
+
+static ngx_int_t
+ngx_http_conduit_provider_certificate(ngx_conf_t *cf,
+    ngx_http_conduit_provider_t *provider)
+{
+    ngx_str_t            path;
+    ngx_file_info_t      fi;
+    conduit_provider_t  *description;
+
+    description = provider->description;
+
+    if (description->certificate.len == 0) {
+        return NGX_OK;
+    }
+
+    path.data = description->certificate.data;
+    path.len = description->certificate.len;
+
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_file_info(path.data, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_file_info_n " \"%s\" of "
+                           "\"trusted_certificate\" failed", path.data);
+        return NGX_ERROR;
+    }
+
+    description->certificate.data = path.data;
+    description->certificate.len = path.len;
+
+    return NGX_OK;
 }
 
 

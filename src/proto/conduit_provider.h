@@ -246,6 +246,7 @@ struct conduit_provider_s {
     conduit_list_t              hosts;       /* conduit_str_t */
     conduit_str_t               secret_from; /* "file:PATH", "env:NAME" */
     conduit_str_t               secret;      /* set by the caller */
+    conduit_str_t               certificate; /* file of CAs; "": system's */
     conduit_auth_e              auth;
     conduit_str_t               auth_name;
     conduit_template_t          auth_format;

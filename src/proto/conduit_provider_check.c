@@ -38,7 +38,7 @@ static const char  *conduit_check_names[] = {
     "kind", "type", "limit", "lease", "duration", "base", "hosts", "secret",
     "auth", "header", "map", "timeout", "submit", "poll", "status",
     "complete_if", "fail_if", "progress", "fetch", "result", "error",
-    "error_map", "cancel", NULL
+    "error_map", "cancel", "trusted_certificate", NULL
 };
 
 

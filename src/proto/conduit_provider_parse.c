@@ -78,6 +78,8 @@ static const conduit_directive_t  conduit_directives[] = {
       conduit_parse_error_rule },
     { "error_map",   PROVIDER, ERROR_MAP, 0, 0, 0, conduit_parse_error_map },
     { "cancel",      PROVIDER, PROVIDER,  2, 6, 1, conduit_parse_cancel },
+    { "trusted_certificate", PROVIDER, PROVIDER, 1, 1, 1,
+      conduit_parse_certificate },
     { "callback",    PROVIDER, PROVIDER,  0, MANY, 0, conduit_parse_later },
 
     { "document",    SUBMIT,   SUBMIT,    0, MANY, 0, conduit_parse_later },

@@ -74,6 +74,7 @@ int conduit_parse_rule(conduit_parse_t *ps, conduit_list_t *list,
 int conduit_parse_base(conduit_parse_t *ps);
 int conduit_parse_hosts(conduit_parse_t *ps);
 int conduit_parse_secret(conduit_parse_t *ps);
+int conduit_parse_certificate(conduit_parse_t *ps);
 int conduit_parse_auth(conduit_parse_t *ps);
 int conduit_parse_header(conduit_parse_t *ps);
 

@@ -122,6 +122,19 @@ conduit_parse_secret(conduit_parse_t *ps)
 
 
 int
+conduit_parse_certificate(conduit_parse_t *ps)
+{
+    if (ps->args[1].len == 0) {
+        return conduit_parse_error(ps, "must be a file of PEM certificates");
+    }
+
+    ps->provider->certificate = ps->args[1];
+
+    return CONDUIT_OK;
+}
+
+
+int
 conduit_parse_auth(conduit_parse_t *ps)
 {
     conduit_provider_t   *p;

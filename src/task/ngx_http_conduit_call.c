@@ -96,6 +96,8 @@ ngx_http_conduit_run_transfer(ngx_http_conduit_run_t *run,
     t->read_timeout = run->description->read_timeout;
     t->timeout = call->timeout;
     t->once = call->once;
+    t->trusted_certificate.len = run->description->certificate.len;
+    t->trusted_certificate.data = run->description->certificate.data;
     t->data = run;
 
     if (cdmcf->resolver) {

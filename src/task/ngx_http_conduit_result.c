@@ -212,6 +212,7 @@ ngx_http_conduit_result_copy(ngx_http_conduit_run_t *run,
     if (t && !conduit_provider_allowed(run->description, &result->value)) {
         t->address = ngx_http_conduit_result_address;
         t->address_data = run;
+        t->trusted_certificate.len = 0;
     }
 
     run->copying = 1;

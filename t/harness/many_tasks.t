@@ -101,7 +101,7 @@ def test_many(t):
                   'queue_position of the last')
         rss_after = max(map(rss, api.workers()))
         zone = 256 << 20
-        t.ok(rss_after - rss_before < zone + (32 << 20),
+        t.ok(SANITIZE or rss_after - rss_before < zone + (32 << 20),
              'workers do not grow beyond the zone')
 
         begin = time.monotonic()
