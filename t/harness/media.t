@@ -79,13 +79,16 @@ def test_ttl(t):
              conduit_media %%DIR%%/media url=https://cdn.example.com/m/
                            ttl=2s;''') as api:
         api.write('media/keep.txt', 'not ours')
+        rest = 'media/%s.tmp' % ('5' * 32)
+        api.write(rest, 'of a killed worker')
+        os.utime(api.path(rest), (0, 0))
         tasks = [api.alice.image('x %d' % i)['task_id'] for i in range(3)]
         docs = [api.alice.wait(task) for task in tasks]
         url = docs[0]['image_url']
         t.like(url, r'^https://cdn\.example\.com/m/[\w-]+\.png$',
                'an absolute prefix, one slash')
         t.ok(docs[0]['result']['data'][0]['expires_at'], 'expires_at')
-        t.eq(len(files(api)), 4, 'files are there')
+        t.ok(len(files(api)) >= 4, 'files are there')
         wait_for(lambda: len(files(api)) <= 1, 10 * SLOW, 'the removal')
         t.eq(files(api), ['keep.txt'], 'old files are removed, ours only')
         d = api.alice.document(tasks[0])

@@ -115,7 +115,7 @@ def test_clips(t):
 
 
 def test_inline(t):
-    with Api(t) as api:
+    with Api(t, zone='conduit:1m') as api:
         d = api.alice.run(api.alice.image('a fox', size='32x32', n=2))
         items = d['result']['data']
         t.eq([png_size(base64.b64decode(x['b64_json'])) for x in items],
@@ -124,7 +124,7 @@ def test_inline(t):
              (None, [None] * 2), 'and no URL')
         t.eq(items[0]['mime_type'], 'image/png', 'mime_type')
 
-        d = api.alice.run(api.alice.image('a fox', size='8192x8192', n=10),
+        d = api.alice.run(api.alice.image('a fox', size='4096x4096', n=4),
                           120)
         t.eq((d['status'], d['error_code']), ('failed', 'result_too_large'),
              'more than the zone ever holds')
@@ -175,7 +175,7 @@ def test_threads(t):
     """Drawing is not done on the event loop."""
 
     with Api(t, server=SERVER, http=FILES) as api:
-        tasks = [api.alice.image('sandbox:duration=0ms', size='8192x8192')
+        tasks = [api.alice.image('sandbox:duration=0ms', size='8192x4096')
                  ['task_id'] for _ in range(2)]
         worst = 0
         running = True
@@ -194,7 +194,7 @@ def test_threads(t):
             url = api.alice.document(task)['image_url']
             os.unlink(api.path('media/' + url.rsplit('/', 1)[1]))
 
-        task = api.alice.image('sandbox:duration=0ms', size='8192x8192')
+        task = api.alice.image('sandbox:duration=0ms', size='8192x4096')
         task = task['task_id']
         api.alice.until(task, lambda d: d['status'] == 'processing')
         t.eq(api.alice.cancel(task).status, 200, 'cancelled while drawing')
@@ -204,7 +204,7 @@ def test_threads(t):
         # a later job of the same pool is no earlier than that one's file
 
         d = api.alice.run(api.alice.image('sandbox:duration=0ms',
-                                          size='8192x8192'), 60)
+                                          size='8192x4096'), 60)
         name = d['image_url'].rsplit('/', 1)[1]
         wait_for(lambda: media(api) == [name], 15 * SLOW, 'the removal')
         t.eq(media(api), [name], 'leaves no file')
