@@ -66,6 +66,7 @@ typedef struct {
     u_char                           *base;        /* in name */
     u_char                            rnd[CONDUIT_MEDIA_RANDOM];
     unsigned                          kept:1;      /* name exists */
+    unsigned                          logged:1;
 } ngx_http_conduit_media_sink_t;
 
 

@@ -165,7 +165,9 @@ ngx_http_conduit_sink_failed(ngx_http_conduit_media_sink_t *sink,
 void
 ngx_http_conduit_sink_log(ngx_http_conduit_media_sink_t *sink)
 {
-    if (sink->failed) {
+    if (sink->failed && !sink->logged) {
+        sink->logged = 1;
+
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, sink->err,
                       "conduit_media: %s \"%s\" failed", sink->failed,
                       sink->temp);
