@@ -6,6 +6,7 @@
 
 #include <ngx_http_conduit_metrics.h>
 #include <ngx_http_conduit_request.h>
+#include <conduit_time.h>
 
 
 /*
@@ -22,6 +23,8 @@ static ngx_int_t ngx_http_conduit_filter_headers(ngx_http_request_t *r,
     ngx_http_conduit_ctx_t *ctx);
 static ngx_int_t ngx_http_conduit_filter_rate(ngx_http_request_t *r,
     ngx_http_conduit_ctx_t *ctx);
+static u_char *ngx_http_conduit_filter_pair(u_char *p, u_char a, uint32_t n,
+    u_char b, uint32_t m);
 static ngx_int_t ngx_http_conduit_filter_early(ngx_http_request_t *r,
     ngx_http_conduit_refusal_t *refusal);
 static void ngx_http_conduit_filter_reason(ngx_uint_t status,
@@ -248,23 +251,23 @@ ngx_http_conduit_filter_rate(ngx_http_request_t *r,
     }
 
     policy.data = p;
-    p = ngx_sprintf(p, "\"default\";q=%uD;w=%uD", rate->limit, rate->window);
+    p = ngx_http_conduit_filter_pair(p, 'q', rate->limit, 'w', rate->window);
     policy.len = p - policy.data;
 
     state.data = p;
-    p = ngx_sprintf(p, "\"default\";r=%uD;t=%uD", rate->left, rate->reset);
+    p = ngx_http_conduit_filter_pair(p, 'r', rate->left, 't', rate->reset);
     state.len = p - state.data;
 
     limit.data = p;
-    p = ngx_sprintf(p, "%uD", rate->limit);
+    p = conduit_number_write(p, rate->limit);
     limit.len = p - limit.data;
 
     left.data = p;
-    p = ngx_sprintf(p, "%uD", rate->left);
+    p = conduit_number_write(p, rate->left);
     left.len = p - left.data;
 
     reset.data = p;
-    p = ngx_sprintf(p, "%uD", rate->reset);
+    p = conduit_number_write(p, rate->reset);
     reset.len = p - reset.data;
 
     if (ngx_http_conduit_header(r, "RateLimit-Policy", &policy) != NGX_OK
@@ -277,6 +280,24 @@ ngx_http_conduit_filter_rate(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* "default";q=100;w=10 */
+
+static u_char *
+ngx_http_conduit_filter_pair(u_char *p, u_char a, uint32_t n, u_char b,
+    uint32_t m)
+{
+    p = ngx_cpymem(p, "\"default\";", sizeof("\"default\";") - 1);
+    *p++ = a;
+    *p++ = '=';
+    p = conduit_number_write(p, n);
+    *p++ = ';';
+    *p++ = b;
+    *p++ = '=';
+
+    return conduit_number_write(p, m);
 }
 
 

@@ -9,6 +9,7 @@
 #include <ngx_http_conduit_metrics.h>
 #include <ngx_http_conduit_wait.h>
 #include <conduit_header.h>
+#include <conduit_time.h>
 
 
 static ngx_uint_t ngx_http_conduit_status_changed(ngx_http_request_t *r,
@@ -250,7 +251,7 @@ ngx_http_conduit_status_headers(ngx_http_request_t *r,
     }
 
     value.data = p;
-    p = ngx_sprintf(p, "%M", (cdlcf->poll_interval + 999) / 1000);
+    p = conduit_number_write(p, (cdlcf->poll_interval + 999) / 1000);
     value.len = p - value.data;
 
     if (ngx_http_conduit_header(r, "Retry-After", &value) != NGX_OK) {
@@ -258,7 +259,7 @@ ngx_http_conduit_status_headers(ngx_http_request_t *r,
     }
 
     value.data = p;
-    p = ngx_sprintf(p, "%M", cdlcf->poll_interval);
+    p = conduit_number_write(p, cdlcf->poll_interval);
     value.len = p - value.data;
 
     return ngx_http_conduit_header(r, "openai-poll-after-ms", &value);
@@ -270,6 +271,7 @@ ngx_http_conduit_status_headers(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_conduit_status_etag(ngx_http_request_t *r, uint64_t sequence)
 {
+    u_char           *p;
     ngx_table_elt_t  *etag;
 
     etag = ngx_list_push(&r->headers_out.headers);
@@ -289,8 +291,12 @@ ngx_http_conduit_status_etag(ngx_http_request_t *r, uint64_t sequence)
         return NGX_ERROR;
     }
 
-    etag->value.len = ngx_sprintf(etag->value.data, "\"%uL\"", sequence)
-                      - etag->value.data;
+    p = etag->value.data;
+    *p++ = '"';
+    p = conduit_number_write(p, sequence);
+    *p++ = '"';
+
+    etag->value.len = p - etag->value.data;
 
     r->headers_out.etag = etag;
 

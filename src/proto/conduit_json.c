@@ -283,6 +283,14 @@ conduit_json_name_eq(const conduit_str_t *name, const char *is, int prefix)
     p = name->data + 1;
     last = name->data + name->len - 1;
 
+    /* most names differ at once, and have no escapes */
+
+    for ( /* void */ ; p < last && *p != '\\'; p++, is++) {
+        if (*p != (u_char) *is) {
+            return prefix && *is == '\0';
+        }
+    }
+
     while (p < last) {
 
         if (*is == '\0') {

@@ -46,6 +46,8 @@ typedef struct {
 
 static int conduit_request_tree(conduit_request_ctx_t *ctx);
 static void conduit_request_index(conduit_request_ctx_t *ctx);
+static conduit_member_e conduit_request_member(
+    const conduit_json_member_t *member);
 static int conduit_request_members(conduit_request_ctx_t *ctx);
 static int conduit_request_hooks(conduit_request_ctx_t *ctx);
 static int conduit_request_text(conduit_request_ctx_t *ctx,
@@ -61,7 +63,6 @@ static int conduit_request_size(conduit_request_ctx_t *ctx);
 static const u_char *conduit_request_side(const u_char *p,
     const u_char *last, uint32_t *side);
 static int conduit_request_format(conduit_request_ctx_t *ctx);
-static void conduit_request_document(conduit_request_ctx_t *ctx);
 
 
 static const char *const  conduit_request_names[CONDUIT_MEMBER_NONE] = {
@@ -135,11 +136,17 @@ conduit_request_tree(conduit_request_ctx_t *ctx)
 }
 
 
+/*
+ * Notes the members and copies those that the provider may get: one by one
+ * and as sent, for no number may change its digits.
+ */
+
 static void
 conduit_request_index(conduit_request_ctx_t *ctx)
 {
-    int                     i;
+    u_char                 *start, *p;
     const u_char           *pos, *last;
+    conduit_member_e        n;
     conduit_json_member_t   member;
 
     memset(ctx->values, 0, sizeof(ctx->values));
@@ -149,6 +156,10 @@ conduit_request_index(conduit_request_ctx_t *ctx)
     pos = ctx->body;
     last = pos + ctx->len;
 
+    start = ctx->last;
+    p = start;
+    *p++ = '{';
+
     while (conduit_json_next(&pos, last, &member) == CONDUIT_OK) {
 
         if (conduit_json_name_eq(&member.name, "webhook_", 1)) {
@@ -156,19 +167,53 @@ conduit_request_index(conduit_request_ctx_t *ctx)
             continue;
         }
 
-        if (member.value.data[0] == 'n') {
+        n = conduit_request_member(&member);
+
+        if (n != CONDUIT_MEMBER_NONE && member.value.data[0] != 'n') {
+            ctx->values[n] = member.value;
+        }
+
+        if (n == CONDUIT_MEMBER_TIMEOUT) {
             continue;
         }
 
-        for (i = 0; i < CONDUIT_MEMBER_NONE; i++) {
-            if (conduit_json_name_eq(&member.name, conduit_request_names[i],
-                                     0))
-            {
-                ctx->values[i] = member.value;
-                break;
-            }
+        if (p > start + 1) {
+            *p++ = ',';
+        }
+
+        memcpy(p, member.name.data, member.name.len);
+        p += member.name.len;
+        *p++ = ':';
+
+        if (n == CONDUIT_MEMBER_PROMPT) {
+            ctx->req->prompt_json.data = p;
+            ctx->req->prompt_json.len = member.value.len;
+        }
+
+        p += conduit_json_compact(p, member.value.data, member.value.len);
+    }
+
+    *p++ = '}';
+
+    ctx->req->document.data = start;
+    ctx->req->document.len = (size_t) (p - start);
+
+    ctx->last = p;
+}
+
+
+static conduit_member_e
+conduit_request_member(const conduit_json_member_t *member)
+{
+    conduit_member_e  n;
+
+    for (n = 0; n < CONDUIT_MEMBER_NONE; n++) {
+        if (conduit_json_name_eq(&member->name, conduit_request_names[n], 0)) {
+            break;
         }
     }
+
+    return n;
 }
 
 
@@ -184,8 +229,6 @@ conduit_request_members(conduit_request_ctx_t *ctx)
     {
         return CONDUIT_DECLINED;
     }
-
-    conduit_request_document(ctx);
 
     return ctx->hooks ? conduit_request_hooks(ctx) : CONDUIT_OK;
 }
@@ -523,55 +566,4 @@ conduit_request_format(conduit_request_ctx_t *ctx)
                   "must be \"url\" or \"b64_json\"", NULL);
 
     return CONDUIT_DECLINED;
-}
-
-
-/* copied member by member, for no number may change its digits */
-
-static void
-conduit_request_document(conduit_request_ctx_t *ctx)
-{
-    u_char                 *start, *p;
-    const u_char           *pos, *last;
-    conduit_request_t      *req;
-    conduit_json_member_t   member;
-
-    req = ctx->req;
-    pos = ctx->body;
-    last = pos + ctx->len;
-
-    start = ctx->last;
-    p = start;
-    *p++ = '{';
-
-    while (conduit_json_next(&pos, last, &member) == CONDUIT_OK) {
-
-        if (conduit_json_name_eq(&member.name, "webhook_", 1)
-            || conduit_json_name_eq(&member.name, "timeout_seconds", 0))
-        {
-            continue;
-        }
-
-        if (p > start + 1) {
-            *p++ = ',';
-        }
-
-        memcpy(p, member.name.data, member.name.len);
-        p += member.name.len;
-        *p++ = ':';
-
-        if (conduit_json_name_eq(&member.name, "prompt", 0)) {
-            req->prompt_json.data = p;
-            req->prompt_json.len = member.value.len;
-        }
-
-        p += conduit_json_compact(p, member.value.data, member.value.len);
-    }
-
-    *p++ = '}';
-
-    req->document.data = start;
-    req->document.len = (size_t) (p - start);
-
-    ctx->last = p;
 }
