@@ -7,6 +7,7 @@
 #include "conduit_provider.h"
 
 
+static int conduit_provider_scheme(const conduit_str_t *location);
 static size_t conduit_provider_folder(const conduit_link_t *link,
     const conduit_str_t *location);
 static uint64_t conduit_provider_longer(uint64_t ms, int64_t after);
@@ -165,6 +166,7 @@ conduit_provider_redirect(const conduit_provider_t *p, conduit_pool_t *pool,
 
         if (conduit_link_parse(from, &link) != CONDUIT_OK
             || location->len == 0 || location->len > CONDUIT_LINK_MAX
+            || conduit_provider_scheme(location)
             || (location->len > 1 && location->data[0] == '/'
                 && location->data[1] == '/'))
         {
@@ -187,6 +189,34 @@ conduit_provider_redirect(const conduit_provider_t *p, conduit_pool_t *pool,
     url->data[url->len] = '\0';
 
     return conduit_provider_allowed(p, url) ? CONDUIT_OK : CONDUIT_DECLINED;
+}
+
+
+/* a URL of another scheme, or one that is no URL at all, is not relative */
+
+static int
+conduit_provider_scheme(const conduit_str_t *location)
+{
+    size_t  i;
+
+    for (i = 0; i < location->len; i++) {
+
+        switch (location->data[i]) {
+
+        case ':':
+            return 1;
+
+        case '/':
+        case '?':
+        case '#':
+            return 0;
+
+        default:
+            break;
+        }
+    }
+
+    return 0;
 }
 
 

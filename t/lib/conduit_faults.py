@@ -10,6 +10,7 @@ steps, of which the last is repeated.  Members of a step:
                 what the family puts into the provider's words
   status, headers, json, text
                 a reply instead of the family's own
+  raw           a text that is sent as it is, then the connection ends
   delay         seconds before the reply
   hold          name of an event to wait for before the reply
   until         name of an event: the step is repeated until it is set

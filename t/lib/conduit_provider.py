@@ -362,6 +362,10 @@ class Provider:
             return False
         if cut == 'now':
             return False
+        if 'raw' in step:
+            writer.write(step['raw'].encode('latin-1'))
+            await writer.drain()
+            return False
 
         head, body, size = self.render(request, step)
         writer.write(head)
@@ -550,7 +554,7 @@ class Provider:
             return dict(step, json=family.error(step['status'], {
                 'error': {'code': 'echo', 'message': 'Bad credentials: '
                           + request.headers.get(step['echo'], '')}}))
-        if 'json' in step or 'text' in step:
+        if 'json' in step or 'text' in step or 'raw' in step:
             return step
         if step.get('status', 200) >= 300 or request.job is None:
             status = step.get('status', 200)
