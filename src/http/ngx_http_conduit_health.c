@@ -211,6 +211,7 @@ static void
 ngx_http_conduit_health_zone(ngx_http_conduit_health_t *h)
 {
     size_t                      size, avail;
+    ngx_uint_t                  tight;
     ngx_http_conduit_zone_t    *zone;
     ngx_http_conduit_health_e   health;
 
@@ -219,9 +220,18 @@ ngx_http_conduit_health_zone(ngx_http_conduit_health_t *h)
     zone = &h->cdmcf->zone;
 
     size = zone->shm_zone->shm.size;
-    avail = zone->shpool->pfree * ngx_pagesize;
 
-    if (avail == 0) {
+    ngx_http_conduit_zone_lock(zone);
+
+    avail = zone->shpool->pfree * ngx_pagesize;
+    tight = ngx_http_conduit_zone_tight_locked(zone);
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    if (tight) {
+
+        /* no new tasks are taken */
+
         health = NGX_HTTP_CONDUIT_UNHEALTHY;
 
     } else {

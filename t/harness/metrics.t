@@ -74,6 +74,99 @@ def test_metrics(t):
         check_form(t, api)
 
 
+def test_polls(t):
+    """What the guide tells to watch about polling, and about tasks."""
+
+    with Api(t, gpu=GPU, keys={'slow': 'rate 1r/m burst=2;'},
+             http='conduit_task_attempts 2;') as api:
+        task = api.alice.image('polled', 'gpu-image')['task_id']
+        etag = api.alice.status(task).header('etag')
+        time.sleep(0.3)
+        api.alice.status(task, {'If-None-Match': etag})
+        api.alice.status(task, {'If-None-Match': etag,
+                                'Prefer': 'wait=1'})
+        name = 'conduit_poll_interval_seconds'
+        t.eq(api.metric(name + '_count'), 2, 'pauses between polls')
+        t.between(api.metric(name + '_sum'), 0.3, 2 * SLOW, 'their sum')
+        t.eq(api.metric(name + '_bucket', le='+Inf'), 2, 'classes')
+        t.between(api.metric(name + '_bucket', le='0.250'), 0, 1,
+                  'the longer one')
+        t.eq((api.metric('conduit_waits_total'),
+              api.metric('conduit_waits_expired_total'),
+              api.metric('conduit_polls_not_modified_total')),
+             (1, 1, 2), 'waits in vain')
+
+        for _ in range(3):
+            api.slow.list()
+        t.eq((api.metric('conduit_rate_limited_total'),
+              api.metric('conduit_http_requests_total', code='429')),
+             (1, 1), '429s')
+
+        t.eq(api.metric('conduit_provider_tasks_waiting', provider='gpu'), 1,
+             'waiting for its provider')
+        api.robot.worker('claim', {})
+        t.eq((api.metric('conduit_provider_tasks_waiting', provider='gpu'),
+              api.metric('conduit_provider_tasks_running', provider='gpu'),
+              api.metric('conduit_task_wait_seconds_count', kind='image')),
+             (0, 1, 1), 'started')
+        t.between(api.metric('conduit_task_wait_seconds_sum', kind='image'),
+                  1.3, 20 * SLOW, 'after a wait')
+
+        for wait in (10, 0):
+            api.robot.worker('tasks/%s/fail' % task, {
+                'error_code': 'provider_unavailable', 'retryable': True})
+            api.robot.worker('claim', {'wait': wait})
+        t.eq((api.metric('conduit_task_retries_total'),
+              api.metric('conduit_tasks_failed_total', kind='image'),
+              api.metric('conduit_tasks_failed_total', kind='image',
+                         error_code='provider_unavailable'),
+              api.metric('conduit_task_duration_seconds_count',
+                         kind='image')), (1, 1, 1, 1), 'failed in the end')
+        check_form(t, api)
+
+
+def test_down(t):
+    """Health of a provider that is down, and of a zone that is full."""
+
+    with Api(t, providers=['videos'], gpu=GPU, zone='conduit:1m', server='''
+             location = /health/providers { conduit_health providers; }
+             ''', http='''
+             conduit_task_attempts 10;
+             conduit_media %%DIR%%/media url=/media;
+             conduit_task_limit per_key=100000 total=100000;''') as api:
+        name = 'videos_compat'
+        api.alice.run(api.alice.video('script:quick', 'sora-2'))
+        checks = api.get('/health/providers')['checks']
+        t.eq((checks[name]['status'], checks[name]['bad_in_a_row']),
+             ('Healthy', 0), 'a provider that is up')
+        t.ok(checks[name]['succeeded'] >= 2, 'its calls')
+
+        api.provider.refuse()
+        tasks = [api.alice.video('script:quick %d' % i, 'sora-2')['task_id']
+                 for i in range(5)]
+        wait_for(lambda: api.get('/health')['status'] == 'Degraded',
+                 what='the provider to be missed')
+        r = api.get('/health/providers')
+        t.eq((r.status, r['checks'][name]['status']), (200, 'Degraded'),
+             'one that is down')
+        api.provider.accept()
+        for task in tasks:
+            t.eq(api.alice.wait(task, 30)['status'], 'completed', 'up again')
+        t.eq(api.get('/health')['status'], 'Healthy', 'and seen')
+
+        with api.alice.connect() as c:
+            while c.request('POST', IMAGES + '/async', None, {
+                    'model': 'gpu-image', 'prompt': 'x' * 2000},
+                    api.alice.key).status == 202:
+                pass
+        r = api.get('/health')
+        t.eq((r.status, r['status'], r['checks']['zone']['status']),
+             (503, 'Unhealthy', 'Unhealthy'), 'a full zone')
+        t.ok(r['checks']['zone']['full'] >= 1
+             and r['checks']['tasks']['pending'] >= 1, 'with its numbers')
+        t.ok(api.metric('conduit_zone_full_total') >= 1, 'and a metric')
+
+
 def test_health(t):
     with Api(t, workers=2, server='''
              location = /health/signalr { conduit_health signalr; }
@@ -92,4 +185,4 @@ def test_health(t):
         t.ok(isinstance(api.get('/health')['checks'], dict), 'checks')
 
 
-run(test_metrics, test_health)
+run(test_metrics, test_polls, test_down, test_health)

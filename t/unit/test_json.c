@@ -4,6 +4,7 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "conduit_json.h"
@@ -21,6 +22,8 @@ static void test_names(void);
 static void test_compact(void);
 static void test_escape(void);
 static void test_utf8(void);
+static void test_plain(void);
+static void test_unescape(void);
 static int refused(const char *p, size_t len, const char *why);
 
 
@@ -35,6 +38,8 @@ main(void)
     test_compact();
     test_escape();
     test_utf8();
+    test_plain();
+    test_unescape();
 
     return done_testing();
 }
@@ -295,4 +300,91 @@ test_utf8(void)
     is_num(conduit_utf8_cut(arg("a\xc3\xa4" "b"), 3), 3, "behind the letter");
     is_num(conduit_utf8_cut(arg("a\xc3\xa4" "b"), 2), 1, "before it");
     is_num(conduit_utf8_cut(arg("\xf0\x9f\x98\x80"), 3), 0, "no room at all");
+}
+
+
+/* what is told to be plain must be good; the reverse may fail */
+
+static void
+test_plain(void)
+{
+    char                  text[512], *p;
+    size_t                i, len;
+    json_t               *json;
+    conduit_json_error_t  err;
+
+    static const char  *plain[] = {
+        "{}", " { } ", "{\"a\":1}",
+        "{\"a\":-0.5,\"b\":[1,[],{}],\"c\":null}",
+        "{\"a\":{\"a\":{\"a\":true}},\"b\":false}",
+        "{\"a\":\"\\u4e2d\\n\\\"\\/\"}", "{\"a\":123456789012345678}",
+        "{\"a\":\"\xe4\xb8\xad\xf0\x9f\x98\x80\"}\r\n\t"
+    };
+
+    static const char  *other[] = {
+        "", "[]", "1", "{", "{\"a\"", "{\"a\":}", "{\"a\":1,}", "{,}", "{}{}",
+        "{a:1}", "{\"a\":1,\"a\":2}", "{\"b\":{\"a\":1,\"a\":2}}",
+        "{\"a\":01}", "{\"a\":-}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}",
+        "{\"a\":tru}", "{\"a\":\"\x1f\"}", "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\ud83d\"}", "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xff\"}", "{\"a\":\"x}",
+        "{\"a\":[1 2]}", "{\"a\":[1,]}", "{\"a\":[}", "{\"a\" 1}",
+        "{\"a\":1e400}", "{\"a\":9223372036854775808}", "{\"\\u0061\":1}",
+        "{\"a\":[[[[[[[[[]]]]]]]]]}"
+    };
+
+    for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        len = strlen(plain[i]);
+        ok(conduit_json_plain((const u_char *) plain[i], len), "plain: %s",
+           plain[i]);
+
+        json = conduit_json_parse((const u_char *) plain[i], len, &err);
+        ok(json_is_object(json), "and good");
+        json_decref(json);
+    }
+
+    for (i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        ok(!conduit_json_plain((const u_char *) other[i], strlen(other[i])),
+           "not plain: %s", other[i]);
+    }
+
+    ok(!conduit_json_plain(arg("{}\0")), "NUL");
+
+    /* members beyond the room for their names */
+
+    for (p = text, i = 0; i < 49; i++) {
+        p += sprintf(p, "%c\"%zu\":1", i ? ',' : '{', i);
+    }
+
+    *p++ = '}';
+    ok(!conduit_json_plain((u_char *) text, (size_t) (p - text)),
+       "many members");
+}
+
+
+static void
+test_unescape(void)
+{
+    size_t  i, n;
+    u_char  buf[64];
+
+    static const struct {
+        const char  *text;
+        const char  *is;
+    } cases[] = {
+        { "\"\"", "" },
+        { "\"abc\"", "abc" },
+        { "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t" },
+        { "\"\\u0041\\u00e9\\u4E2d\"", "A\xc3\xa9\xe4\xb8\xad" },
+        { "\"\\ud83d\\ude00\\uD83D\\uDE00\"",
+          "\xf0\x9f\x98\x80\xf0\x9f\x98\x80" },
+        { "\"\xe4\xb8\xad\"", "\xe4\xb8\xad" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        n = conduit_json_unescape(buf, (const u_char *) cases[i].text,
+                                  strlen(cases[i].text));
+        is_mem(buf, n, cases[i].is, strlen(cases[i].is), "text of %s",
+               cases[i].text);
+    }
 }

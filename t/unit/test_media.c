@@ -23,6 +23,7 @@ static void test_base64(void);
 static void test_parts(void);
 static void test_data_url(void);
 static void test_blob(void);
+static void test_types(void);
 
 
 int
@@ -35,6 +36,7 @@ main(void)
     test_parts();
     test_data_url();
     test_blob();
+    test_types();
 
     return done_testing();
 }
@@ -299,4 +301,34 @@ test_blob(void)
 
     conduit_blob_free(&blob);
     is_num(blob.len, 0, "freed");
+}
+
+
+static void
+test_types(void)
+{
+    size_t       i;
+    const char  *type;
+
+    static const struct {
+        const char  *url;
+        const char  *type;
+    } cases[] = {
+        { "https://example.com/a.png", "image/png" },
+        { "https://example.com/a.b/c.JPEG?x=/y.gif", "image/jpeg" },
+        { "https://example.com/a.mp4#t.png", "video/mp4" },
+        { "/a.webm", "video/webm" },
+        { "https://example.com/a.html", "" },
+        { "https://example.com/a.png/", "" },
+        { "https://example.com/png", "" },
+        { "https://example.com/a?b.png", "" },
+        { "a.", "" },
+        { "", "" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        type = conduit_media_url_type((const u_char *) cases[i].url,
+                                      strlen(cases[i].url));
+        is_str(type ? type : "", cases[i].type, "type of %s", cases[i].url);
+    }
 }
