@@ -92,6 +92,12 @@ ngx_http_conduit_task_advance(ngx_http_conduit_main_conf_t *cdmcf,
     zone = &cdmcf->zone;
     engine = cdmcf->engine;
 
+    if (change->model
+        && ngx_http_conduit_model_bind(cdmcf, change->model) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     do {
         ngx_memzero(&adv, sizeof(ngx_http_conduit_advance_t));
         adv.change = change;

@@ -9,8 +9,7 @@
 #include <ngx_http_conduit_watch.h>
 
 
-static ngx_int_t ngx_http_conduit_engine_bind(
-    ngx_http_conduit_engine_t *engine);
+static void ngx_http_conduit_engine_bind(ngx_http_conduit_engine_t *engine);
 static void ngx_http_conduit_count_time(ngx_atomic_t *classes,
     ngx_atomic_t *sum, int64_t ms);
 
@@ -49,12 +48,7 @@ ngx_http_conduit_task_init(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    if (ngx_http_conduit_engine_bind(engine) != NGX_OK) {
-        ngx_log_error(NGX_LOG_CRIT, cycle->log, 0,
-                      "conduit_zone \"%V\" has no room for the providers",
-                      &cdmcf->zone_name);
-        return NGX_ERROR;
-    }
+    ngx_http_conduit_engine_bind(engine);
 
     if (ngx_http_conduit_watch_init(cycle, cdmcf) != NGX_OK) {
         return NGX_ERROR;
@@ -76,51 +70,65 @@ ngx_http_conduit_task_exit(ngx_http_conduit_main_conf_t *cdmcf)
 }
 
 
-/* finds the places of providers and models of this configuration in the zone */
+/*
+ * Finds the places of providers and models of this configuration in the zone.
+ * A worker starts even if the zone is full: whatever has got no place is looked
+ * after by the next create.
+ */
 
-static ngx_int_t
+static void
 ngx_http_conduit_engine_bind(ngx_http_conduit_engine_t *engine)
 {
-    ngx_str_t                      name;
-    ngx_int_t                      n;
     ngx_uint_t                     i;
     ngx_http_conduit_model_t     **model;
-    ngx_http_conduit_provider_t  **provider;
     ngx_http_conduit_main_conf_t  *cdmcf;
 
     cdmcf = engine->cdmcf;
-    provider = cdmcf->providers.elts;
-
-    for (i = 0; i < cdmcf->providers.nelts; i++) {
-
-        n = ngx_http_conduit_provider_index(&cdmcf->zone, &provider[i]->name);
-        if (n == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        provider[i]->index = n;
-        engine->providers[n] = provider[i];
-    }
-
     model = cdmcf->models.elts;
 
     for (i = 0; i < cdmcf->models.nelts; i++) {
 
-        ngx_str_null(&name);
-
-        if (model[i]->provider->type == NGX_HTTP_CONDUIT_WORKER) {
-            name = model[i]->alias;
-        }
-
-        model[i]->lane = ngx_http_conduit_lane(&cdmcf->zone,
-                                               model[i]->provider->index,
-                                               &name);
-        if (model[i]->lane == NULL) {
-            return NGX_ERROR;
+        if (ngx_http_conduit_model_bind(cdmcf, model[i]) != NGX_OK) {
+            ngx_log_error(NGX_LOG_CRIT, engine->log, 0,
+                          "conduit_zone \"%V\" has no room for model "
+                          "\"%V\" yet", &cdmcf->zone_name,
+                          &model[i]->alias);
         }
     }
+}
 
-    return NGX_OK;
+
+ngx_int_t
+ngx_http_conduit_model_bind(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_model_t *model)
+{
+    ngx_str_t                     name;
+    ngx_int_t                     n;
+    ngx_http_conduit_provider_t  *provider;
+
+    if (model->lane) {
+        return NGX_OK;
+    }
+
+    provider = model->provider;
+
+    n = ngx_http_conduit_provider_index(&cdmcf->zone, &provider->name);
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    provider->index = n;
+    cdmcf->engine->providers[n] = provider;
+
+    ngx_str_null(&name);
+
+    if (provider->type == NGX_HTTP_CONDUIT_WORKER) {
+        name = model->alias;
+    }
+
+    model->lane = ngx_http_conduit_lane(&cdmcf->zone, n, &name);
+
+    return model->lane ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -82,6 +82,12 @@ void ngx_http_conduit_release_locked(ngx_http_conduit_engine_t *engine,
 void ngx_http_conduit_news_read(void *data);
 
 
+/* a place for the model in the zone; NGX_ERROR: no room */
+
+ngx_int_t ngx_http_conduit_model_bind(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_model_t *model);
+
+
 /* run text: the alias, the model's name there, the state; two line feeds */
 
 size_t ngx_http_conduit_run_head_len(ngx_http_conduit_model_t *model);

@@ -64,6 +64,10 @@ ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
         }
     }
 
+    if (ngx_http_conduit_model_bind(cdmcf, create->model) != NGX_OK) {
+        return NGX_HTTP_CONDUIT_ZONE_FULL;
+    }
+
     if (ngx_http_conduit_create_draft(create, &draft) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -49,10 +49,6 @@ ngx_http_conduit_cell_init(ngx_http_conduit_zone_t *zone, ngx_uint_t slot)
     ring = ngx_slab_alloc_locked(zone->shpool,
                                  NGX_HTTP_CONDUIT_RING
                                  * NGX_HTTP_CONDUIT_ID_LEN);
-    if (ring == NULL) {
-        ngx_http_conduit_zone_unlock(zone);
-        return NGX_ERROR;
-    }
 
     cell = &zone->sh->cells[i];
 
@@ -65,7 +61,8 @@ ngx_http_conduit_cell_init(ngx_http_conduit_zone_t *zone, ngx_uint_t slot)
     cell->tail = 0;
     cell->overrun = 0;
     cell->claims = 0;
-    cell->ring = ring;
+    cell->size = ring ? NGX_HTTP_CONDUIT_RING : NGX_HTTP_CONDUIT_RING_SMALL;
+    cell->ring = ring ? ring : cell->small;
     cell->pid = ngx_pid;
 
     ngx_http_conduit_zone_unlock(zone);
@@ -207,7 +204,7 @@ ngx_http_conduit_cell_free_locked(ngx_http_conduit_zone_t *zone, ngx_uint_t n)
     cell->ring = NULL;
     cell->pid = 0;
 
-    if (ring) {
+    if (ring && ring != cell->small) {
         ngx_slab_free_locked(zone->shpool, ring);
     }
 
@@ -257,11 +254,11 @@ ngx_http_conduit_cell_ring_locked(ngx_http_conduit_zone_t *zone,
                 continue;
             }
 
-            if (cell->head - cell->tail >= NGX_HTTP_CONDUIT_RING) {
+            if (cell->head - cell->tail >= cell->size) {
                 cell->overrun = 1;
 
             } else {
-                ngx_memcpy(cell->ring + (cell->head % NGX_HTTP_CONDUIT_RING)
+                ngx_memcpy(cell->ring + (cell->head % cell->size)
                                         * NGX_HTTP_CONDUIT_ID_LEN,
                            id, NGX_HTTP_CONDUIT_ID_LEN);
                 cell->head++;
@@ -301,7 +298,7 @@ ngx_http_conduit_cell_take(ngx_http_conduit_zone_t *zone, u_char *ids,
 
     for (i = 0; i < n && cell->tail != cell->head; i++, cell->tail++) {
         ngx_memcpy(ids + i * NGX_HTTP_CONDUIT_ID_LEN,
-                   cell->ring + (cell->tail % NGX_HTTP_CONDUIT_RING)
+                   cell->ring + (cell->tail % cell->size)
                                 * NGX_HTTP_CONDUIT_ID_LEN,
                    NGX_HTTP_CONDUIT_ID_LEN);
     }

@@ -41,6 +41,7 @@
 #define NGX_HTTP_CONDUIT_CELLS        128
 #define NGX_HTTP_CONDUIT_PROVIDERS    64
 #define NGX_HTTP_CONDUIT_RING         1024
+#define NGX_HTTP_CONDUIT_RING_SMALL   32
 #define NGX_HTTP_CONDUIT_NAME_LEN     64
 #define NGX_HTTP_CONDUIT_ENDPOINTS    16
 #define NGX_HTTP_CONDUIT_CODES        21
@@ -220,7 +221,8 @@ struct ngx_http_conduit_idem_node_s {
 
 /*
  * A process.  The ring holds the ids of tasks whose watchers here have to
- * look again; after an overrun they all do.
+ * look again; after an overrun they all do.  A process that starts when the
+ * zone is full makes do with the small one.
  */
 
 typedef struct {
@@ -231,9 +233,12 @@ typedef struct {
     ngx_queue_t                         owned;
     uint32_t                            head;
     uint32_t                            tail;
+    uint32_t                            size;      /* of the ring */
     unsigned                            overrun:1;
     unsigned                            claims:1;
     u_char                             *ring;
+    u_char                              small[NGX_HTTP_CONDUIT_RING_SMALL
+                                              * NGX_HTTP_CONDUIT_ID_LEN];
 } ngx_http_conduit_cell_t;
 
 
