@@ -61,7 +61,9 @@ ngx_http_conduit_status_serve(ngx_http_request_t *r,
 
     counters = &cdmcf->zone.sh->counters;
 
-    if (view.polled && !conduit_status_terminal(view.status)) {
+    if (view.polled != NGX_HTTP_CONDUIT_NEVER
+        && !conduit_status_terminal(view.status))
+    {
         ngx_http_conduit_count_interval(counters, view.polled);
     }
 

@@ -28,6 +28,9 @@
 #define NGX_HTTP_CONDUIT_LEASE_LOST   9     /* somebody else goes on */
 
 
+#define NGX_HTTP_CONDUIT_NEVER        ((ngx_msec_t) -1)
+
+
 /*
  * A task as it is now.  The document is ready to send but for the place in
  * the queue, see ngx_http_conduit_document_render().
@@ -40,7 +43,7 @@ typedef struct {
     ngx_uint_t                        status;
     ngx_uint_t                        error_code;
     ngx_uint_t                        position;    /* 0: null */
-    ngx_msec_t                        polled;      /* ago; 0: never */
+    ngx_msec_t                        polled;      /* ago, or NEVER */
     size_t                            status_off;
     size_t                            position_off;
     size_t                            model_off;

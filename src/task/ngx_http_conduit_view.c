@@ -75,7 +75,8 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_view_locked(zone, node, view);
 
     if (flags & NGX_HTTP_CONDUIT_VIEW_POLL) {
-        view->polled = node->polled ? ngx_current_msec - node->polled : 0;
+        view->polled = node->polled ? ngx_current_msec - node->polled
+                                    : NGX_HTTP_CONDUIT_NEVER;
         node->polled = ngx_current_msec;
     }
 
