@@ -117,7 +117,11 @@ ngx_http_conduit_result_base64(ngx_http_conduit_run_t *run, ngx_uint_t type,
     if (job) {
         job->type = type;
         job->input = *input;
-        job->inlined = run->inlined;
+
+        if (run->inlined) {
+            job->inlined = 1;
+        }
+
         job->handler = ngx_http_conduit_result_job;
         job->data = run;
 
