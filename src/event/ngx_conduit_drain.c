@@ -10,6 +10,10 @@
 #include <sys/eventfd.h>
 
 
+/* clients that come again do not come all at the same moment */
+#define NGX_CONDUIT_DRAIN_SPREAD  1000
+
+
 typedef struct {
     ngx_queue_t   queue;
     ngx_uint_t    open;                     /* unsigned  open:1; */
@@ -125,4 +129,15 @@ ngx_conduit_drain_handler(ngx_event_t *ev)
 
         drain->handler(drain->data);
     }
+}
+
+
+void
+ngx_conduit_drain_soon(ngx_event_t *timer)
+{
+    if (timer->timer_set) {
+        ngx_del_timer(timer);
+    }
+
+    ngx_add_timer(timer, 1 + ngx_random() % NGX_CONDUIT_DRAIN_SPREAD);
 }

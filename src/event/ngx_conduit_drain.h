@@ -36,5 +36,8 @@ ngx_int_t ngx_conduit_drain_add(ngx_conduit_drain_t *drain);
 /* harmless when it is not added */
 void ngx_conduit_drain_del(ngx_conduit_drain_t *drain);
 
+/* lets a timer expire within a second, each at another moment */
+void ngx_conduit_drain_soon(ngx_event_t *timer);
+
 
 #endif /* _NGX_CONDUIT_DRAIN_H_INCLUDED_ */

@@ -15,10 +15,6 @@
 
 #define NGX_HTTP_CONDUIT_EVENTS_BEAT   15000
 
-/* when a worker shuts down its streams end spread over this time */
-
-#define NGX_HTTP_CONDUIT_EVENTS_DRAIN  1000
-
 
 /*
  * An event stream.  It keeps nothing of the task but the sequence that was
@@ -317,12 +313,7 @@ ngx_http_conduit_events_drain(void *data)
 {
     ngx_http_conduit_events_t  *events = data;
 
-    if (events->timer.timer_set) {
-        ngx_del_timer(&events->timer);
-    }
-
-    ngx_add_timer(&events->timer,
-                  1 + ngx_random() % NGX_HTTP_CONDUIT_EVENTS_DRAIN);
+    ngx_conduit_drain_soon(&events->timer);
 }
 
 

@@ -4,6 +4,7 @@
  */
 
 
+#include <ngx_conduit_drain.h>
 #include <ngx_http_conduit_wait.h>
 #include <ngx_http_conduit_watch.h>
 #include <conduit_header.h>
@@ -22,6 +23,7 @@ typedef struct {
     ngx_http_conduit_name_t           name;
     ngx_http_conduit_watcher_t        watcher;
     ngx_event_t                       timer;
+    ngx_conduit_drain_t               drain;
     ngx_http_conduit_ready_pt         ready;
     ngx_http_conduit_done_pt          done;
     uint64_t                          sequence;    /* looked at last */
@@ -31,6 +33,7 @@ typedef struct {
 
 static void ngx_http_conduit_wait_watcher(ngx_http_conduit_watcher_t *w);
 static void ngx_http_conduit_wait_timer(ngx_event_t *ev);
+static void ngx_http_conduit_wait_drain(void *data);
 static void ngx_http_conduit_wait_look(ngx_http_conduit_wait_t *wait,
     ngx_uint_t expired);
 static void ngx_http_conduit_wait_end(ngx_http_conduit_wait_t *wait);
@@ -82,6 +85,15 @@ ngx_http_conduit_wait(ngx_http_request_t *r, ngx_http_conduit_name_t *name,
 
     ngx_add_timer(&wait->timer, ms ? ms : NGX_HTTP_CONDUIT_WAIT_HOLD);
 
+    if (wait->limited) {
+        wait->drain.handler = ngx_http_conduit_wait_drain;
+        wait->drain.data = wait;
+
+        if (ngx_conduit_drain_add(&wait->drain) != NGX_OK) {
+            ngx_conduit_drain_soon(&wait->timer);
+        }
+    }
+
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -121,6 +133,17 @@ ngx_http_conduit_wait_timer(ngx_event_t *ev)
 
     ngx_http_conduit_wait_look(wait, wait->limited);
     ngx_http_run_posted_requests(c);
+}
+
+
+/* a worker that shuts down does not stay for who can wait elsewhere */
+
+static void
+ngx_http_conduit_wait_drain(void *data)
+{
+    ngx_http_conduit_wait_t  *wait = data;
+
+    ngx_conduit_drain_soon(&wait->timer);
 }
 
 
@@ -165,11 +188,7 @@ ngx_http_conduit_wait_look(ngx_http_conduit_wait_t *wait, ngx_uint_t expired)
 static void
 ngx_http_conduit_wait_end(ngx_http_conduit_wait_t *wait)
 {
-    ngx_http_conduit_watch_del(wait->cdmcf, &wait->watcher);
-
-    if (wait->timer.timer_set) {
-        ngx_del_timer(&wait->timer);
-    }
+    ngx_http_conduit_wait_cleanup(wait);
 
     wait->request->read_event_handler = ngx_http_block_reading;
 }
@@ -181,6 +200,7 @@ ngx_http_conduit_wait_cleanup(void *data)
     ngx_http_conduit_wait_t  *wait = data;
 
     ngx_http_conduit_watch_del(wait->cdmcf, &wait->watcher);
+    ngx_conduit_drain_del(&wait->drain);
 
     if (wait->timer.timer_set) {
         ngx_del_timer(&wait->timer);

@@ -4,6 +4,7 @@
  */
 
 
+#include <ngx_conduit_drain.h>
 #include <ngx_http_conduit_worker.h>
 #include <ngx_http_conduit_watch.h>
 #include <conduit_glob.h>
@@ -23,6 +24,7 @@ typedef struct {
     ngx_http_conduit_main_conf_t     *cdmcf;
     ngx_http_conduit_watcher_t        watcher;
     ngx_event_t                       timer;
+    ngx_conduit_drain_t               drain;
     json_t                           *models;      /* NULL: all */
 } ngx_http_conduit_claim_t;
 
@@ -42,6 +44,7 @@ static ngx_int_t ngx_http_conduit_claim_watch(ngx_http_conduit_claim_t *claim,
     ngx_msec_t ms);
 static void ngx_http_conduit_claim_watcher(ngx_http_conduit_watcher_t *w);
 static void ngx_http_conduit_claim_timer(ngx_event_t *ev);
+static void ngx_http_conduit_claim_drain(void *data);
 static void ngx_http_conduit_claim_end(void *data);
 static ngx_int_t ngx_http_conduit_claim_try(ngx_http_conduit_claim_t *claim);
 static ngx_uint_t ngx_http_conduit_claim_match(void *data, ngx_str_t *model);
@@ -386,6 +389,13 @@ ngx_http_conduit_claim_watch(ngx_http_conduit_claim_t *claim, ngx_msec_t ms)
 
     ngx_add_timer(&claim->timer, ms);
 
+    claim->drain.handler = ngx_http_conduit_claim_drain;
+    claim->drain.data = claim;
+
+    if (ngx_conduit_drain_add(&claim->drain) != NGX_OK) {
+        ngx_conduit_drain_soon(&claim->timer);
+    }
+
     /* a worker that has gone must not be given a task */
 
     r->read_event_handler = ngx_http_test_reading;
@@ -439,6 +449,17 @@ ngx_http_conduit_claim_timer(ngx_event_t *ev)
 }
 
 
+/* who waits asks again, and is answered by a worker that stays */
+
+static void
+ngx_http_conduit_claim_drain(void *data)
+{
+    ngx_http_conduit_claim_t  *claim = data;
+
+    ngx_conduit_drain_soon(&claim->timer);
+}
+
+
 /* the end of the wait; also the cleanup of the request, then a second time */
 
 static void
@@ -447,6 +468,7 @@ ngx_http_conduit_claim_end(void *data)
     ngx_http_conduit_claim_t  *claim = data;
 
     ngx_http_conduit_watch_del(claim->cdmcf, &claim->watcher);
+    ngx_conduit_drain_del(&claim->drain);
 
     if (claim->timer.timer_set) {
         ngx_del_timer(&claim->timer);
