@@ -919,6 +919,9 @@ class Nginx:
         return self.request('POST', path, body=body, **kw)
 
 
+signal.signal(signal.SIGTERM, lambda *args: sys.exit(1))
+
+
 @atexit.register
 def _no_process_left():
     for instance in list(_instances):
