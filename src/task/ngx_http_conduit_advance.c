@@ -297,18 +297,18 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
 static uint32_t
 ngx_http_conduit_advance_shown(ngx_http_conduit_advance_t *adv)
 {
+    u_char                        news[2];
     uint32_t                      crc;
-    ngx_int_t                     n[3];
     ngx_http_conduit_document_t  *doc;
 
     doc = &adv->doc;
 
-    n[0] = adv->status;
-    n[1] = doc->progress;
-    n[2] = doc->eta;
+    news[0] = (u_char) adv->status;
+    news[1] = (u_char) doc->progress;
 
     ngx_crc32_init(crc);
-    ngx_crc32_update(&crc, (u_char *) n, sizeof(n));
+    ngx_crc32_update(&crc, news, 2);
+    ngx_crc32_update(&crc, (u_char *) &doc->eta, sizeof(ngx_int_t));
     ngx_crc32_update(&crc, doc->message.data, doc->message.len);
     ngx_crc32_final(crc);
 
@@ -407,13 +407,8 @@ ngx_http_conduit_advance_run(ngx_http_conduit_engine_t *engine,
 static void
 ngx_http_conduit_advance_free(ngx_http_conduit_advance_t *adv)
 {
-    if (adv->run.data) {
-        ngx_free(adv->run.data);
-    }
-
-    if (adv->document.data) {
-        ngx_free(adv->document.data);
-    }
+    ngx_free(adv->run.data);
+    ngx_free(adv->document.data);
 }
 
 

@@ -46,11 +46,14 @@ ngx_http_conduit_cell_init(ngx_http_conduit_zone_t *zone, ngx_uint_t slot)
         return NGX_ERROR;
     }
 
+    cell = &zone->sh->cells[i];
+
     ring = ngx_slab_alloc_locked(zone->shpool,
                                  NGX_HTTP_CONDUIT_RING
                                  * NGX_HTTP_CONDUIT_ID_LEN);
-
-    cell = &zone->sh->cells[i];
+    if (ring == NULL) {
+        ring = cell->small;
+    }
 
     ngx_queue_init(&cell->owned);
 
@@ -61,8 +64,9 @@ ngx_http_conduit_cell_init(ngx_http_conduit_zone_t *zone, ngx_uint_t slot)
     cell->tail = 0;
     cell->overrun = 0;
     cell->claims = 0;
-    cell->size = ring ? NGX_HTTP_CONDUIT_RING : NGX_HTTP_CONDUIT_RING_SMALL;
-    cell->ring = ring ? ring : cell->small;
+    cell->size = (ring == cell->small) ? NGX_HTTP_CONDUIT_RING_SMALL
+                                       : NGX_HTTP_CONDUIT_RING;
+    cell->ring = ring;
     cell->pid = ngx_pid;
 
     ngx_http_conduit_zone_unlock(zone);
