@@ -146,12 +146,11 @@ ngx_http_conduit_task_advance(ngx_http_conduit_main_conf_t *cdmcf,
         ngx_http_conduit_advance_after(engine, &adv);
     }
 
-    if (view && rc != NGX_DECLINED && rc != NGX_ERROR) {
-        if (ngx_http_conduit_task_view(cdmcf, &change->name, 0, pool, view)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+    if (view && rc != NGX_DECLINED && rc != NGX_ERROR
+        && ngx_http_conduit_task_view(cdmcf, &change->name, 0, pool, view)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     return rc;
