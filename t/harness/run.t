@@ -116,4 +116,39 @@ def test_switched_on(t):
             t.diag(text)
 
 
-run(test_run, test_switched_on)
+def examples(kind):
+    with open(os.path.join(TOP, 'README.md')) as f:
+        return re.findall(r'(?ms)^```%s\n(.*?)^```' % kind, f.read())
+
+
+def test_readme(t):
+    conf = ('load_module %s; pid logs/nginx.pid; events { }\nhttp {\n'
+            'client_body_temp_path temp/a; proxy_temp_path temp/b;\n'
+            'fastcgi_temp_path temp/c; uwsgi_temp_path temp/d;\n'
+            'scgi_temp_path temp/e;\n%%s\n}\n' % MODULE)
+    blocks = [b for b in examples('nginx') if 'load_module' not in b]
+    keys = [b for b in examples('json') if '"sha256:' in b]
+
+    t.between(len(blocks), 4, 9, 'README.md has examples of configuration')
+    t.eq(len(keys), 1, 'and of a key file')
+
+    for block in blocks:
+        inner = re.sub(r'(?s)\Ahttp \{(.*)\}\s*\Z', r'\1', block)
+        inner = inner.replace('/etc/nginx/conduit/', '%%DIR%%/conf/')
+        inner = inner.replace('8080', '%%PORT%%')
+
+        if 'server {' not in inner:
+            inner += ('conduit_key_file keys.json;\nserver {\n'
+                      'listen %%PORT%%; location / { conduit_tasks; } }')
+
+        with Nginx(t, conf=conf % inner, start=False) as ng:
+            ng.write('conf/videos.key', 'sk-nothing\n')
+            ng.write('conf/keys.json',
+                     '{}' if 'conduit_key ' in inner else keys[0])
+            good, text = ng.check()
+
+            if not t.ok(good, block.split('\n')[0] + ' loads'):
+                t.diag(text)
+
+
+run(test_run, test_switched_on, test_readme)
