@@ -191,13 +191,18 @@ ngx_http_conduit_provider_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     char                        *rv;
     ngx_conf_t                   save;
-    ngx_http_conduit_entries_t   entries;
+    ngx_http_conduit_entries_t  *entries;
 
-    entries.provider = ngx_http_conduit_provider_current(conf);
+    entries = ngx_palloc(cf->pool, sizeof(ngx_http_conduit_entries_t));
+    if (entries == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
-    rv = ngx_http_conduit_provider_line(cf, entries.provider,
+    entries->provider = ngx_http_conduit_provider_current(conf);
+
+    rv = ngx_http_conduit_provider_line(cf, entries->provider,
                                         ngx_http_conduit_provider_context(cf),
-                                        &entries.block);
+                                        &entries->block);
 
     if (rv != NGX_CONF_OK || !(cmd->type & NGX_CONF_BLOCK)) {
         return rv;
@@ -205,7 +210,7 @@ ngx_http_conduit_provider_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     save = *cf;
 
-    switch (entries.block) {
+    switch (entries->block) {
 
     case CONDUIT_BLOCK_SUBMIT:
         cf->cmd_type = NGX_HTTP_CONDUIT_SUBMIT_BLOCK;
@@ -221,7 +226,7 @@ ngx_http_conduit_provider_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     default:
         cf->handler = ngx_http_conduit_provider_entry;
-        cf->handler_conf = (void *) &entries;
+        cf->handler_conf = (void *) entries;
     }
 
     rv = ngx_conf_parse(cf, NULL);
