@@ -183,7 +183,7 @@ conduit_provider idem {
     kind     video;
     base     %%PROVIDER%%;
     auth     none;
-    timeout  submit=2s read=2s;
+    timeout  submit=4s read=2s;
 
     submit POST /v1/videos json {
         field        /prompt $prompt required;
@@ -212,9 +212,9 @@ conduit_model idem provider=idem kind=video;
 
 def edit(text):
     text = text.replace('timeout     submit=300s;',
-                        'timeout     submit=2s read=2s;')
+                        'timeout     submit=4s read=2s;')
     return re.sub(r'(conduit_provider (?:videos_compat|minimax_v1|veo) \{)',
-                  r'\1 timeout submit=2s read=2s;', text)
+                  r'\1 timeout submit=4s read=2s;', text)
 
 
 def start(api, model, script):

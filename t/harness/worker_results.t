@@ -162,10 +162,17 @@ def waiting(api):
     return int(api.get('/nginx').text.split()[2]) - 1
 
 
+def settled(api):
+    """Connections of earlier requests may still be about to close."""
+
+    wait_for(lambda: waiting(api) == 0, what='the end of all others')
+    return 0
+
+
 def check_gone(t, api):
     """What nobody waits for any more is not given away."""
 
-    idle = waiting(api)
+    idle = settled(api)
     request = api.robot.encode('POST', WORKER + 'claim', {
         'models': ['gpu-video'], 'wait': 30})
     gone = [api.robot.connect() for _ in range(5)]
@@ -196,7 +203,7 @@ def check_slots(t, api):
     second = []
     thread = threading.Thread(
         target=lambda: second.append(claim(api, models=['one'], wait=20)))
-    idle = waiting(api)
+    idle = settled(api)
     thread.start()
     wait_for(lambda: waiting(api) == idle + 1, what='a waiting claim')
     began = time.monotonic()

@@ -55,9 +55,9 @@ SCRIPTS = {
     'upstream-cancelled': {'poll': [RUNNING, {'state': 'cancelled'}]},
 
     # the submit call
-    'slow-submit': {'submit': [{'delay': 1.5}], 'poll': [DONE]},
+    'slow-submit': {'submit': [{'delay': 1.2}], 'poll': [DONE]},
     'hang-submit': {'submit': [{'hold': 'never'}]},
-    'drip-submit': {'submit': [{'drip': [1, 0.01]}], 'poll': [DONE]},
+    'drip-submit': {'submit': [{'drip': [4, 0.01]}], 'poll': [DONE]},
     'lost': {'submit': [{'cut': 'now'}], 'poll': [DONE]},
     'lost-once': {'submit': [{'cut': 'now'}, {}], 'poll': [DONE]},
     'reset': {'submit': [{'cut': 'reset'}], 'poll': [DONE]},
