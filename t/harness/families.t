@@ -190,6 +190,8 @@ def test_families(t):
             check_cancel(t, api, model)
 
         check_progress(t, api)
+        check_side(t, api)
+        check_again(t, api)
         check_inline(t, api)
 
 
@@ -207,6 +209,54 @@ def check_progress(t, api):
          'an estimate stays below 100')
 
 
+def check_side(t, api):
+    """Progress that is asked for beside a submit that lasts."""
+
+    p = api.provider
+    p.script('side', submit=[{'hold': 'side'}],
+             side=[{'progress': 30}, {'progress': 60}])
+    task = create(api.alice, 'sd-webui', 'script:side good')['task_id']
+    d = api.alice.until(task, lambda d: d['progress'] == 60)
+    t.eq((d['status'], d['progress']), ('processing', 60),
+         'a1111: progress')
+    second = create(api.alice, 'sd-webui', 'script:side bad')['task_id']
+    p.release('side')
+    t.eq(api.alice.wait(task)['status'], 'completed', 'a1111: its end')
+    t.eq(api.alice.wait(second)['status'], 'completed', 'a1111: the next')
+
+    p.script('stuck', submit=[{'hold': 'never'}])
+    task = create(api.alice, 'sd-webui', 'script:stuck x')['task_id']
+    p.wait(lambda p: p.count('side', 'script:stuck'))
+    api.alice.cancel(task)
+    t.ok(p.wait(lambda p: p.count('cancel', family='a1111')),
+         'a1111: is interrupted')
+    t.ok(p.wait(lambda p: any(r.aborted for r in
+                              p.select('submit', 'script:stuck'))),
+         'a1111: and not waited for')
+
+
+def check_again(t, api):
+    """A retry of a failed task is a new run at the provider."""
+
+    p = api.provider
+    p.script('second', submit=[{'status': 400}, {'status': 503}, {}],
+             poll=[{'state': 'processing', 'progress': 70}, {}])
+    task = create(api.alice, 'sora-2', 'script:second x')['task_id']
+    first = api.alice.wait(task)
+    t.eq((first['status'], first['error_code']),
+         ('failed', 'invalid_request'), 'retry: a failure')
+    r = api.alice.retry(task)
+    t.eq((r.status, r['status'], r['progress']), (202, 'pending', 0),
+         'retry: accepted')
+    d = api.alice.wait(task)
+    t.eq((d['status'], d['error'], d['error_code'],
+          p.count('submit', 'script:second')),
+         ('completed', None, None, 3), 'retry: with attempts of its own')
+    t.ok(d['sequence'] > first['sequence']
+         and d['created_at'] == first['created_at'],
+         'retry: the same task')
+
+
 def check_inline(t, api):
     d = api.alice.run(api.alice.image('inline', 'gpt-image-2', n=2))
     t.eq([item['mime_type'] for item in d['result']['data']],
@@ -220,4 +270,16 @@ def check_inline(t, api):
          .startswith('iVBOR'), 'or stay base64 when asked for')
 
 
-run(test_families)
+def test_without_media(t):
+    with Api(t, providers=['openai', 'a1111']) as api:
+        for model in ('gpt-image-2', 'sd-webui'):
+            r = api.alice.sync('inline', model, n=2)
+            t.eq(r.status, 200, model + ': without media')
+            t.ok(all(item['b64_json'].startswith('iVBOR')
+                     for item in r['data']), model + ': base64 stays')
+        d = api.alice.run(api.alice.image('inline', 'gpt-image-2'))
+        t.eq((d['status'], d['image_url']), ('completed', None),
+             'the document without media')
+
+
+run(test_families, test_without_media)

@@ -81,6 +81,11 @@ class Family:
     def job_id(self, request, match):
         return match.groupdict().get('id')
 
+    def own_id(self, body):
+        """The id that the client has chosen, if it may."""
+
+        return None
+
     def error(self, status, step):
         """Reply of a failing HTTP status, without a body in the step."""
 
@@ -547,6 +552,9 @@ class Automatic1111(Family):
     routes = [('POST', r'/sdapi/v1/txt2img', 'submit'),
               ('POST', r'/internal/progress', 'side'),
               ('POST', r'/sdapi/v1/interrupt', 'cancel')]
+
+    def own_id(self, body):
+        return body.get('force_task_id')
 
     def job_id(self, request, match):
         return (request.json() or {}).get('id_task')

@@ -482,9 +482,10 @@ class Provider:
         self.numbers += 1
         job = Job(self.numbers, family, request.prompt,
                   family.model(body, match), script, body)
-        if 'id' in step:
-            job.wire_id = step['id']
-            job.id = str(step['id'])
+        ident = step.get('id', family.own_id(body))
+        if ident is not None:
+            job.wire_id = ident
+            job.id = str(ident)
         self.jobs[job.id] = request.job = job
         name = family.name
         self.peaks[name] = max(self.peaks[name], self.open_locked(name))
