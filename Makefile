@@ -48,8 +48,9 @@ endif
 SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
-    libjansson-dev libhiredis-dev libssl-dev zlib1g-dev curl
-DEPS_TEST = perl python3 python3-requests openssl ffmpeg gdb nodejs clang \
+    libjansson-dev libhiredis-dev libssl-dev zlib1g-dev ca-certificates \
+    openssl curl
+DEPS_TEST = perl python3 python3-requests ffmpeg gdb nodejs clang \
     clang-tools cppcheck prometheus libnginx-mod-nchan libjson-perl \
     liblist-moreutils-perl libtest-base-perl libtest-longstring-perl \
     libtext-diff-perl liburi-perl libwww-perl \
