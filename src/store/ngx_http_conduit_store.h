@@ -19,7 +19,10 @@
  */
 
 
-/* what is kept of a task; all texts are as in the task's node */
+/*
+ * What is kept of a task; all texts are as in the task's node.  An empty key
+ * or run stays what it was in the record before.
+ */
 
 typedef struct {
     u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
@@ -28,7 +31,6 @@ typedef struct {
     ngx_str_t                         document;
     ngx_str_t                         run;
     ngx_uint_t                        status;
-    ngx_uint_t                        step;
 } ngx_http_conduit_record_t;
 
 

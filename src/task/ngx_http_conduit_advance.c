@@ -6,7 +6,6 @@
 
 #include <ngx_conduit_wakeup.h>
 #include <ngx_http_conduit_engine.h>
-#include <ngx_http_conduit_store.h>
 #include <ngx_http_conduit_watch.h>
 
 
@@ -360,7 +359,8 @@ ngx_http_conduit_advance_draft(ngx_http_conduit_engine_t *engine,
     adv->document.data = p;
     adv->document.len = ngx_http_conduit_document_write(doc, p) - p;
 
-    return NGX_OK;
+    return ngx_http_conduit_task_commit(engine->cdmcf, doc, NULL,
+                                        &adv->document, &adv->run);
 }
 
 

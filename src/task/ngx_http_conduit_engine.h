@@ -88,6 +88,16 @@ ngx_int_t ngx_http_conduit_model_bind(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_model_t *model);
 
 
+/*
+ * Keeps the document in the store before anybody can see it.  key is NULL but
+ * for a new task; run may be empty: as it was.
+ */
+
+ngx_int_t ngx_http_conduit_task_commit(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_document_t *doc, ngx_http_conduit_key_node_t *key,
+    ngx_str_t *document, ngx_str_t *run);
+
+
 /* run text: the alias, the model's name there, the state; two line feeds */
 
 size_t ngx_http_conduit_run_head_len(ngx_http_conduit_model_t *model);

@@ -52,7 +52,6 @@ ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_zone_t    *zone;
     ngx_http_conduit_news_t     news;
     ngx_http_conduit_draft_t    draft;
-    ngx_http_conduit_record_t   record;
 
     zone = &cdmcf->zone;
 
@@ -72,15 +71,10 @@ ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
         return NGX_ERROR;
     }
 
-    ngx_memzero(&record, sizeof(ngx_http_conduit_record_t));
-    ngx_memcpy(record.id, create->id, NGX_HTTP_CONDUIT_ID_LEN);
-    record.key.len = create->key->len;
-    record.key.data = create->key->name;
-    record.sequence = 1;
-    record.document = draft.document;
-    record.run = draft.run;
-
-    if (cdmcf->store->commit(cdmcf->store, &record, NULL, NULL) != NGX_OK) {
+    if (ngx_http_conduit_task_commit(cdmcf, &draft.doc, create->key,
+                                     &draft.document, &draft.run)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -119,6 +113,30 @@ ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_conduit_task_commit(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_document_t *doc, ngx_http_conduit_key_node_t *key,
+    ngx_str_t *document, ngx_str_t *run)
+{
+    ngx_http_conduit_record_t  record;
+
+    ngx_memzero(&record, sizeof(ngx_http_conduit_record_t));
+    ngx_memcpy(record.id, doc->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    if (key) {
+        record.key.len = key->len;
+        record.key.data = key->name;
+    }
+
+    record.sequence = doc->sequence;
+    record.status = doc->status;
+    record.document = *document;
+    record.run = *run;
+
+    return cdmcf->store->commit(cdmcf->store, &record, NULL, NULL);
 }
 
 
