@@ -10,7 +10,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
 
-OK = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n'
+# a connection that ends without a word could take another submit with it
+
+OK = ('HTTP/1.1 200 OK\r\nConnection: close\r\n'
+      'Content-Type: application/json\r\n')
 
 
 def whole(body):
@@ -44,7 +47,8 @@ SUBMITS = {
     'id-list': ({'json': {'id': ['a']}}, 'provider_error'),
     'id-object': ({'json': {'id': {'a': 1}}}, 'provider_error'),
     'id-dots': ({'json': {'id': '..'}}, 'provider_error'),
-    'no-content': ({'raw': 'HTTP/1.1 204 No Content\r\n\r\n'},
+    'no-content': ({'raw': 'HTTP/1.1 204 No Content\r\n'
+                    'Connection: close\r\n\r\n'},
                    'provider_error'),
     'odd-success': ({'status': 206, 'json': {'id': 'x'}},
                     'provider_error'),
@@ -55,7 +59,8 @@ SUBMITS = {
         'message': 12, 'code': 1e300}}}, 'invalid_request'),
     'error-string': ({'status': 400, 'json': {'error': 'just text'}},
                      'invalid_request'),
-    'error-utf8': ({'raw': 'HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\n'
+    'error-utf8': ({'raw': 'HTTP/1.1 400 Bad\r\nConnection: close\r\n'
+                    'Content-Length: 9\r\n\r\n'
                     '{"e":"\xff"}'}, 'invalid_request'),
     'error-own-word': ({'status': 400, 'json': {'error': {
         'message': 'x', 'code': 'internal_error'}}}, None),
@@ -99,7 +104,8 @@ POLLS = {
     'progress-big': {'json': {'status': 'in_progress',
                               'progress': 9223372036854775807}},
     'poll-deep': {'raw': whole('[' * 100000)},
-    'poll-204': {'raw': 'HTTP/1.1 204 No Content\r\n\r\n'},
+    'poll-204': {'raw': 'HTTP/1.1 204 No Content\r\n'
+                    'Connection: close\r\n\r\n'},
     'poll-no-http': {'raw': 'garbage'},
     'poll-nul': {'raw': whole('{"status":"comp\\u0000leted"}')},
     'poll-list': {'json': []},
@@ -111,7 +117,8 @@ EVIL = ['http://10.0.0.1/x', 'http://169.254.169.254/latest/meta-data',
         'file:///etc/passwd', 'gopher://127.0.0.1:%d/_x',
         'http://user:pass@127.0.0.1:%d/evil', 'http://[::1]:%d/evil',
         'http://127.0.0.1:%d@10.0.0.1/evil',
-        'http://127.0.0.1.evil.example/evil', 'http://localhost:%d/evil', 'http:\\\\127.0.0.1:%d\\evil',
+        'http://127.0.0.1.evil.example/evil', 'http://localhost:%d/evil',
+        'http:\\\\127.0.0.1:%d\\evil',
         'http://127.0.0.1:%d\r\nX: y/evil', '',
         'http://', 'http:///evil', 'http://127.0.0.1:99999/evil',
         'http://evil.example#@127.0.0.1:%d/evil', 'ftp://127.0.0.1/x']

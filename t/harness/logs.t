@@ -34,7 +34,12 @@ def test_variables(t):
             return [line.split('|') for line in
                     api.read('logs/tasks.log').splitlines()]
 
-        wait_for(lambda: len(lines()) >= 6, what='the log')
+        # a line is written when its request is over
+
+        wait_for(lambda: any(x[-1].endswith('?x=1') for x in lines())
+                 and any(VIDEOS in x[0] for x in lines())
+                 and any(x[0] == 'POST ' + IMAGES for x in lines()),
+                 what='the log')
         create = [x for x in lines() if x[0] == 'POST %s/async' % IMAGES]
         t.eq(create[0][1:6], ['alice', task, 'pending', 'sandbox-image',
                               'sandbox'], 'variables of a create')
