@@ -312,10 +312,9 @@ def check_refused(t, api):
                             'sora-2')['task_id']
     wait_for(lambda: requests() >= before + 2, what='two refusals')
     p.accept()
-    d = api.alice.wait(task)
-    t.eq((d['status'], p.count('submit', 'quick refused')),
-         ('completed', 2), 'refused connections are tried again')
-    t.eq(api.alice.wait(other)['status'], 'completed', 'of each task')
+    t.eq([api.alice.wait(x)['status'] for x in (task, other)],
+         ['completed'] * 2, 'refused connections are tried again')
+    t.eq(p.count('submit', 'quick refused'), 2, 'and each task comes once')
 
     p.refuse()
     task = api.alice.video('script:quick away', 'sora-2')['task_id']

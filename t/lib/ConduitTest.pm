@@ -36,7 +36,10 @@ use File::Path qw( make_path remove_tree );
 use File::Spec::Functions qw( tmpdir );
 use IO::Socket::INET;
 
-my ($top, $build, $root, @locks);
+# locks last as long as they are global: a "my" ends with this file
+
+our @Locks;
+my ($top, $build, $root);
 
 BEGIN {
     $top = abs_path(dirname(__FILE__) . "/../..");
@@ -61,7 +64,7 @@ BEGIN {
         }
 
         if (@held == 2) {
-            @locks = @held;
+            @Locks = @held;
             $port = $n;
             last;
         }
