@@ -228,6 +228,29 @@ ngx_http_conduit_presented(ngx_http_request_t *r, ngx_str_t *token)
 }
 
 
+ngx_http_conduit_key_t *
+ngx_http_conduit_request_key(ngx_http_request_t *r)
+{
+    ngx_str_t                token;
+    ngx_uint_t               why;
+    ngx_http_conduit_ctx_t  *ctx;
+
+    ctx = ngx_http_conduit_ctx(r);
+
+    if (ctx) {
+        return ctx->key;
+    }
+
+    if (ngx_http_conduit_presented(r, &token) != NGX_OK) {
+        return NULL;
+    }
+
+    return ngx_http_conduit_key_lookup(
+               ngx_http_get_module_main_conf(r, ngx_http_conduit_module),
+               &token, &why);
+}
+
+
 /* takes a token of the key's bucket, which all workers share */
 
 static ngx_int_t

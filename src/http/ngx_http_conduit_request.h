@@ -98,6 +98,9 @@ ngx_int_t ngx_http_conduit_no_task(ngx_http_request_t *r);
 ngx_int_t ngx_http_conduit_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 
+/* the good key of a request, also before its handler runs, or NULL */
+ngx_http_conduit_key_t *ngx_http_conduit_request_key(ngx_http_request_t *r);
+
 /* a header of the request, or NULL; name in lower case */
 ngx_str_t *ngx_http_conduit_header_in(ngx_http_request_t *r,
     const char *name, size_t len);

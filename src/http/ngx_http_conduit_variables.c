@@ -118,17 +118,17 @@ static ngx_int_t
 ngx_http_conduit_variable_key(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_http_conduit_ctx_t  *ctx;
+    ngx_http_conduit_key_t  *key;
 
-    ctx = ngx_http_conduit_ctx(r);
+    key = ngx_http_conduit_request_key(r);
 
-    if (ctx == NULL || ctx->key == NULL) {
+    if (key == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    v->len = ctx->key->name.len;
-    v->data = ctx->key->name.data;
+    v->len = key->name.len;
+    v->data = key->name.data;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
