@@ -50,7 +50,7 @@ SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
     libjansson-dev libhiredis-dev libssl-dev zlib1g-dev ca-certificates \
     openssl curl
-DEPS_TEST = perl python3 python3-requests ffmpeg gdb nodejs clang \
+DEPS_TEST = perl procps python3 python3-requests ffmpeg gdb nodejs clang \
     clang-tools cppcheck prometheus libnginx-mod-nchan libjson-perl \
     liblist-moreutils-perl libtest-base-perl libtest-longstring-perl \
     libtext-diff-perl liburi-perl libwww-perl \
