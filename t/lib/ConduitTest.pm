@@ -87,6 +87,13 @@ BEGIN {
     $ENV{TEST_NGINX_TIMEOUT} ||= 10;
 }
 
+# blocks of END run in the order opposite to that of their definitions: this
+# one after the one of Test::Nginx, which finds its nginx by the pid file
+
+END {
+    remove_tree($root) if defined $root && $? == 0;
+}
+
 use Test::Nginx::Socket -base;
 
 our $Zone = "conduit_zone conduit:2m;";
@@ -169,10 +176,6 @@ add_block_preprocessor(sub {
 sub conduit_id_like () {
     return '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}'
            . '-[0-9a-f]{12}';
-}
-
-END {
-    remove_tree($root) if defined $root && $? == 0;
 }
 
 1;
