@@ -24,6 +24,7 @@ typedef struct {
     ngx_http_conduit_watcher_t        watcher;
     ngx_event_t                       timer;
     ngx_conduit_drain_t               drain;
+    ngx_pool_cleanup_t               *kept;        /* what was seen last */
     ngx_http_conduit_ready_pt         ready;
     ngx_http_conduit_done_pt          done;
     uint64_t                          sequence;    /* looked at last */
@@ -55,6 +56,11 @@ ngx_http_conduit_wait(ngx_http_request_t *r, ngx_http_conduit_name_t *name,
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    wait->kept = ngx_pool_cleanup_add(r->pool, 0);
+    if (wait->kept == NULL) {
         return NGX_ERROR;
     }
 
@@ -153,35 +159,47 @@ static void
 ngx_http_conduit_wait_look(ngx_http_conduit_wait_t *wait, ngx_uint_t expired)
 {
     ngx_int_t                 rc;
+    ngx_pool_t               *pool;
     ngx_http_request_t       *r;
     ngx_http_conduit_view_t   view;
 
     r = wait->request;
 
-    rc = ngx_http_conduit_task_view(wait->cdmcf, &wait->name, 0, r->pool,
-                                    &view);
+    /* pools do not shrink: what is looked at in vain has one of its own */
 
-    if (rc == NGX_ERROR) {
-        ngx_http_conduit_wait_end(wait);
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
+    pool = ngx_create_pool(2048, r->connection->log);
 
-    if (rc == NGX_DECLINED) {
-        ngx_http_conduit_wait_end(wait);
-        wait->done(r, NULL, 0);
-        return;
-    }
+    rc = pool ? ngx_http_conduit_task_view(wait->cdmcf, &wait->name, 0, pool,
+                                           &view)
+              : NGX_ERROR;
 
-    if (expired || wait->ready(r, &view)) {
+    if (rc == NGX_OK) {
+
+        if (!expired && !wait->ready(r, &view)) {
+            ngx_destroy_pool(pool);
+            return;
+        }
+
+        wait->kept->handler = (ngx_pool_cleanup_pt) ngx_destroy_pool;
+        wait->kept->data = pool;
+
         ngx_http_conduit_wait_end(wait);
         wait->done(r, &view, expired);
         return;
     }
 
-    /* pools do not shrink: what was looked at in vain is given back */
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
 
-    (void) ngx_pfree(r->pool, view.document.data);
+    ngx_http_conduit_wait_end(wait);
+
+    if (rc == NGX_DECLINED) {
+        wait->done(r, NULL, 0);
+        return;
+    }
+
+    ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
 }
 
 
