@@ -10,6 +10,9 @@
 
 
 static void ngx_http_conduit_engine_bind(ngx_http_conduit_engine_t *engine);
+static ngx_int_t ngx_http_conduit_provider_bind(
+    ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_provider_t *provider);
 static void ngx_http_conduit_count_time(ngx_atomic_t *classes,
     ngx_atomic_t *sum, int64_t ms);
 
@@ -79,11 +82,21 @@ ngx_http_conduit_task_exit(ngx_http_conduit_main_conf_t *cdmcf)
 static void
 ngx_http_conduit_engine_bind(ngx_http_conduit_engine_t *engine)
 {
-    ngx_uint_t                     i;
-    ngx_http_conduit_model_t     **model;
-    ngx_http_conduit_main_conf_t  *cdmcf;
+    ngx_uint_t                      i;
+    ngx_http_conduit_model_t      **model;
+    ngx_http_conduit_provider_t   **provider;
+    ngx_http_conduit_main_conf_t   *cdmcf;
 
     cdmcf = engine->cdmcf;
+
+    /* tasks of a model that a reload has removed go on at its provider */
+
+    provider = cdmcf->providers.elts;
+
+    for (i = 0; i < cdmcf->providers.nelts; i++) {
+        (void) ngx_http_conduit_provider_bind(cdmcf, provider[i]);
+    }
+
     model = cdmcf->models.elts;
 
     for (i = 0; i < cdmcf->models.nelts; i++) {
@@ -103,7 +116,6 @@ ngx_http_conduit_model_bind(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_model_t *model)
 {
     ngx_str_t                     name;
-    ngx_int_t                     n;
     ngx_http_conduit_provider_t  *provider;
 
     if (model->lane) {
@@ -111,6 +123,28 @@ ngx_http_conduit_model_bind(ngx_http_conduit_main_conf_t *cdmcf,
     }
 
     provider = model->provider;
+
+    if (ngx_http_conduit_provider_bind(cdmcf, provider) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&name);
+
+    if (provider->type == NGX_HTTP_CONDUIT_WORKER) {
+        name = model->alias;
+    }
+
+    model->lane = ngx_http_conduit_lane(&cdmcf->zone, provider->index, &name);
+
+    return model->lane ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_provider_bind(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_provider_t *provider)
+{
+    ngx_int_t  n;
 
     n = ngx_http_conduit_provider_index(&cdmcf->zone, &provider->name);
     if (n == NGX_ERROR) {
@@ -120,15 +154,7 @@ ngx_http_conduit_model_bind(ngx_http_conduit_main_conf_t *cdmcf,
     provider->index = n;
     cdmcf->engine->providers[n] = provider;
 
-    ngx_str_null(&name);
-
-    if (provider->type == NGX_HTTP_CONDUIT_WORKER) {
-        name = model->alias;
-    }
-
-    model->lane = ngx_http_conduit_lane(&cdmcf->zone, n, &name);
-
-    return model->lane ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 

@@ -42,10 +42,18 @@ static void ngx_http_conduit_scheduler_turn(ngx_event_t *ev);
 static ngx_http_conduit_due_e ngx_http_conduit_due_next(
     ngx_http_conduit_engine_t *engine, u_char *id, uint64_t *lease,
     ngx_msec_t *wait);
+static ngx_http_conduit_due_e ngx_http_conduit_due_ended_locked(
+    ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node);
 static ngx_http_conduit_due_e ngx_http_conduit_due_live_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node,
     ngx_http_conduit_news_t *news);
-static void ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine,
+static ngx_uint_t ngx_http_conduit_due_gone(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node);
+static void ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t provider);
+static ngx_uint_t ngx_http_conduit_due_orphan(
+    ngx_http_conduit_engine_t *engine, ngx_uint_t provider, u_char *id);
+static ngx_int_t ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine,
     u_char *id, uint64_t lease, conduit_error_code_e code);
 static void ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine,
     u_char *id, uint64_t lease);
@@ -167,8 +175,15 @@ ngx_http_conduit_scheduler_tick(ngx_event_t *ev)
     }
 
     for (i = 0; i < sh->nproviders; i++) {
-        if (sh->providers[i].waiting) {
+        if (sh->providers[i].waiting == 0) {
+            continue;
+        }
+
+        if (engine->providers[i]) {
             ngx_http_conduit_pump(engine, i);
+
+        } else {
+            ngx_http_conduit_due_orphans(engine, i);
         }
     }
 
@@ -225,17 +240,18 @@ ngx_http_conduit_scheduler_turn(ngx_event_t *ev)
             break;
 
         case NGX_HTTP_CONDUIT_DUE_TIMEOUT:
-            ngx_http_conduit_due_fail(engine, id, 0, CONDUIT_ERR_TIMEOUT);
+            (void) ngx_http_conduit_due_fail(engine, id, 0,
+                                             CONDUIT_ERR_TIMEOUT);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_GONE:
-            ngx_http_conduit_due_fail(engine, id, 0,
-                                      CONDUIT_ERR_PROVIDER_UNAVAILABLE);
+            (void) ngx_http_conduit_due_fail(engine, id, 0,
+                                             CONDUIT_ERR_PROVIDER_UNAVAILABLE);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_TRIED:
-            ngx_http_conduit_due_fail(engine, id, 0,
-                                      CONDUIT_ERR_PROVIDER_UNKNOWN);
+            (void) ngx_http_conduit_due_fail(engine, id, 0,
+                                             CONDUIT_ERR_PROVIDER_UNKNOWN);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_LAPSE:
@@ -304,22 +320,16 @@ ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
     if (node->status <= CONDUIT_PROCESSING) {
         due = ngx_http_conduit_due_live_locked(engine, node, &news);
 
-    } else if (node->step == NGX_HTTP_CONDUIT_STEP_CANCEL
-               && engine->providers[node->lane->provider])
-    {
-        ngx_http_conduit_node_own_locked(zone, node, zone->cell);
-        ngx_http_conduit_node_due_locked(zone, node);
-        due = NGX_HTTP_CONDUIT_DUE_PERFORM;
+    } else if ((ngx_msec_int_t) (node->deadline - ngx_current_msec) <= 0) {
 
-    } else if ((ngx_msec_int_t) (node->deadline - ngx_current_msec) > 0) {
-        node->step = NGX_HTTP_CONDUIT_STEP_NONE;
-        ngx_http_conduit_node_due_locked(zone, node);
-        due = NGX_HTTP_CONDUIT_DUE_AGAIN;
+        /* whatever is left to be done for it, nobody can ask about it now */
 
-    } else {
         ngx_http_conduit_node_free_locked(zone, node);
         due = NGX_HTTP_CONDUIT_DUE_AGAIN;
         goto done;
+
+    } else {
+        due = ngx_http_conduit_due_ended_locked(engine, node);
     }
 
     *lease = node->lease;
@@ -333,6 +343,35 @@ done:
     }
 
     return due;
+}
+
+
+/* an ended task owes a cancel call at most */
+
+static ngx_http_conduit_due_e
+ngx_http_conduit_due_ended_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_zone_t  *zone;
+
+    zone = &engine->cdmcf->zone;
+
+    if (node->step == NGX_HTTP_CONDUIT_STEP_CANCEL
+        && !ngx_http_conduit_due_gone(engine, node))
+    {
+        ngx_http_conduit_node_own_locked(zone, node, zone->cell);
+        ngx_http_conduit_node_due_locked(zone, node);
+        return NGX_HTTP_CONDUIT_DUE_PERFORM;
+    }
+
+    if (zone->generation != zone->sh->generation) {
+        return NGX_HTTP_CONDUIT_DUE_NONE;
+    }
+
+    node->step = NGX_HTTP_CONDUIT_STEP_NONE;
+    ngx_http_conduit_node_due_locked(zone, node);
+
+    return NGX_HTTP_CONDUIT_DUE_AGAIN;
 }
 
 
@@ -350,8 +389,12 @@ ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
         return NGX_HTTP_CONDUIT_DUE_TIMEOUT;
     }
 
-    if (provider == NULL) {
-        return NGX_HTTP_CONDUIT_DUE_GONE;
+    if (ngx_http_conduit_due_gone(engine, node)) {
+
+        /* a process of an old configuration leaves that to the new ones */
+
+        return (zone->generation == zone->sh->generation)
+               ? NGX_HTTP_CONDUIT_DUE_GONE : NGX_HTTP_CONDUIT_DUE_NONE;
     }
 
     switch (node->step) {
@@ -388,7 +431,91 @@ ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
 }
 
 
+/* is there nobody in this configuration who could perform the step? */
+
+static ngx_uint_t
+ngx_http_conduit_due_gone(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_provider_t  *provider;
+
+    provider = engine->providers[node->lane->provider];
+
+    if (provider == NULL) {
+        return 1;
+    }
+
+    /* a name that pulling workers have now: they are not called */
+
+    return provider->type == NGX_HTTP_CONDUIT_WORKER
+           && (node->step == NGX_HTTP_CONDUIT_STEP_SUBMIT
+               || node->step == NGX_HTTP_CONDUIT_STEP_POLL
+               || node->step == NGX_HTTP_CONDUIT_STEP_CANCEL);
+}
+
+
+/* tasks that wait for a provider which a reload has taken away */
+
 static void
+ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t provider)
+{
+    u_char      id[NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_TURN; i++) {
+
+        if (!ngx_http_conduit_due_orphan(engine, provider, id)
+            || ngx_http_conduit_due_fail(engine, id, 0,
+                                         CONDUIT_ERR_PROVIDER_UNAVAILABLE)
+               == NGX_ERROR)
+        {
+            return;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_conduit_due_orphan(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t provider, u_char *id)
+{
+    conduit_rank_node_t           *first;
+    ngx_http_conduit_lane_t       *lane;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    zone = &engine->cdmcf->zone;
+
+    if (ngx_exiting || ngx_terminate
+        || zone->generation != zone->sh->generation)
+    {
+        return 0;
+    }
+
+    first = NULL;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    for (lane = zone->sh->providers[provider].lanes;
+         lane && first == NULL;
+         lane = lane->next)
+    {
+        first = conduit_rank_first(&lane->queue);
+    }
+
+    if (first) {
+        node = ngx_http_conduit_lane_task(first);
+        ngx_memcpy(id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return first != NULL;
+}
+
+
+static ngx_int_t
 ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
     uint64_t lease, conduit_error_code_e code)
 {
@@ -404,7 +531,7 @@ ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
     change.event = CONDUIT_EV_FAIL;
     change.error_code = code;
 
-    (void) ngx_http_conduit_task_advance(engine->cdmcf, &change, NULL, NULL);
+    return ngx_http_conduit_task_advance(engine->cdmcf, &change, NULL, NULL);
 }
 
 
