@@ -48,8 +48,8 @@ endif
 SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
-    libjansson-dev libhiredis-dev libssl-dev zlib1g-dev ca-certificates \
-    openssl curl
+    libjansson-dev libmsgpack-dev libhiredis-dev libssl-dev zlib1g-dev \
+    ca-certificates openssl curl
 DEPS_TEST = perl procps python3 python3-requests ffmpeg gdb nodejs clang \
     clang-tools cppcheck prometheus libnginx-mod-nchan libjson-perl \
     liblist-moreutils-perl libtest-base-perl libtest-longstring-perl \
@@ -171,10 +171,15 @@ run: deps-build ## Build, start nginx on conf.example, print what to try
 # unit programs and replays of the fuzz corpora print TAP; both link src/proto
 # and nothing of nginx
 
+# msgpack-c is called otherwise since its version 6
+
+MSGPACK := $(if $(filter /%,$(shell $(CC) -print-file-name=libmsgpack-c.so)),\
+    -lmsgpack-c,-lmsgpackc)
+
 PROTO := $(wildcard src/proto/*.c)
 PROTO_OBJS := $(PROTO:src/proto/%.c=$(OUT)/proto/%.o)
 PROTO_DEPS := $(wildcard src/proto/*.h t/unit/*.h)
-PROTO_LIBS = -ljansson -lcrypto -lz -lm
+PROTO_LIBS = -ljansson $(MSGPACK) -lcrypto -lz -lm
 UNITS := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(wildcard t/unit/test_*.c))
 FUZZERS := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(OUT)/fuzz/replay_%)
