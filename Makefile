@@ -309,7 +309,8 @@ install: build ## Install the module (PREFIX=/usr, DESTDIR)
 	install -m 644 README.md conf.example LICENSE $(DOCS)
 
 .PHONY: clean
-clean: ## Remove everything that was built
+clean: ## Stop what "make run" has started, remove all that was built
+	@t/lib/stop $(RUN)
 	rm -rf $(BUILD)
 
 .PHONY: help
