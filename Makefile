@@ -201,10 +201,18 @@ $(OUT)/fuzz/replay_%: t/fuzz/fuzz_%.c t/fuzz/replay.c $(PROTO_OBJS) \
 	$(CC) $(UNIT_OPT) -DCORPUS='"t/fuzz/corpus/$*"' -o $@ $< \
 	    t/fuzz/replay.c $(PROTO_OBJS) $(PROTO_LIBS)
 
-$(BUILD)/fuzz/%: t/fuzz/fuzz_%.c $(PROTO) $(PROTO_DEPS)
+FUZZ_OPT = -std=gnu99 -O1 -g -fsanitize=address,undefined -I src/proto
+FUZZ_OBJS := $(PROTO:src/proto/%.c=$(BUILD)/fuzz/proto/%.o)
+
+.SECONDARY: $(FUZZ_OBJS)
+
+$(BUILD)/fuzz/proto/%.o: src/proto/%.c $(PROTO_DEPS) Makefile
 	@mkdir -p $(@D)
-	clang -std=gnu99 -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -I src/proto -o $@ $< $(PROTO) $(PROTO_LIBS)
+	@clang $(FUZZ_OPT) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(BUILD)/fuzz/%: t/fuzz/fuzz_%.c $(FUZZ_OBJS)
+	@mkdir -p $(@D)
+	@clang $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) $(PROTO_LIBS)
 
 # Test::Nginx is no package of Debian 12; what is installed comes first
 
