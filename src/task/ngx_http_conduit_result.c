@@ -277,6 +277,8 @@ ngx_http_conduit_run_download(ngx_http_conduit_run_t *run)
     run->hops = run->description->redirects;
     run->copying = 0;
 
+    conduit_verdict_free(&run->verdict);
+
     rc = conduit_provider_call(run->description, &run->pool,
                                CONDUIT_STEP_DOWNLOAD, &run->job, &run->call,
                                &run->verdict);
