@@ -1,7 +1,7 @@
 # Copyright (C) Conduit for nginx authors
 
 # What may be set on the command line:
-#   NGX_SRC=DIR      an nginx source tree instead of Debian's nginx-dev
+#   NGINX_SRC=DIR    an nginx source tree instead of Debian's nginx-dev
 #   NGINX=FILE       the nginx to load the module into
 #   SANITIZE=1       build and test with AddressSanitizer and UBSan
 #   RUN_PORT=8080    the port of "make run"
@@ -17,7 +17,7 @@ BUILD := $(TOP)/build
 CC = gcc
 
 NGX_DEV = /usr/share/nginx/src
-NGX_SRC ?= $(NGX_DEV)
+NGINX_SRC ?= $(NGX_DEV)
 
 OUT := $(BUILD)
 SAN =
@@ -37,7 +37,7 @@ CC_OPT = $(OPT) -g $(filter-out -Werror,$(WARN)) $(SAN)
 
 # a tree with nginx's own sources also gives the binary to load the module
 
-TREE := $(if $(wildcard $(NGX_SRC)/src/core/nginx.c),$(OUT)/tree)
+TREE := $(if $(wildcard $(NGINX_SRC)/src/core/nginx.c),$(OUT)/tree)
 
 ifeq ($(TREE),)
 NGINX ?= /usr/sbin/nginx
@@ -75,8 +75,8 @@ build: $(OUT)/.loads ## Build build/ngx_http_conduit_module.so and load it once
 
 $(OUT)/.source: FORCE
 	@mkdir -p $(@D)
-	@echo '$(abspath $(NGX_SRC)) $(NGINX) $(CC)' | cmp -s - $@ || \
-	    echo '$(abspath $(NGX_SRC)) $(NGINX) $(CC)' >$@
+	@echo '$(abspath $(NGINX_SRC)) $(NGINX) $(CC)' | cmp -s - $@ || \
+	    echo '$(abspath $(NGINX_SRC)) $(NGINX) $(CC)' >$@
 
 .PHONY: FORCE
 FORCE:
@@ -85,16 +85,16 @@ $(OBJS)/Makefile: config Makefile $(OUT)/.source
 	@rm -rf $(OBJS) $(if $(TREE),$(TREE))
 	@mkdir -p $(OUT)
 ifeq ($(TREE),)
-	@test -f $(NGX_SRC)/conf_flags || { echo "no nginx in $(NGX_SRC):" \
-	    "run \"make deps\" or set NGX_SRC" >&2; exit 1; }
-	cd $(NGX_SRC) && . ./conf_flags && \
+	@test -f $(NGINX_SRC)/conf_flags || { echo "no nginx in $(NGINX_SRC):" \
+	    "run \"make deps\" or set NGINX_SRC" >&2; exit 1; }
+	cd $(NGINX_SRC) && . ./conf_flags && \
 	    ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc=$(CC) \
 	    --with-cc-opt='$(CC_OPT)' --with-ld-opt='$(SAN)' \
 	    --add-dynamic-module=$(TOP) \
 	    --builddir=$(OBJS) >$(OUT)/configure.log || \
 	    { tail -4 $(OUT)/configure.log >&2; rm -f $@; exit 1; }
 else
-	cp -as $(abspath $(NGX_SRC)) $(TREE)
+	cp -as $(abspath $(NGINX_SRC)) $(TREE)
 	cd $(TREE) && rm -rf Makefile objs && \
 	    $$(test -x configure && echo ./configure || echo auto/configure) \
 	    --with-compat --with-debug --with-threads --with-http_ssl_module \
@@ -107,7 +107,7 @@ else
 endif
 
 $(MODULE): $(OBJS)/Makefile $(SOURCES)
-	$(MAKE) -s -f $(OBJS)/Makefile -C $(or $(TREE),$(NGX_SRC)) modules
+	$(MAKE) -s -f $(OBJS)/Makefile -C $(or $(TREE),$(NGINX_SRC)) modules
 	@cp $(OBJS)/$(NAME).so $@.new && mv $@.new $@
 
 # undefined symbols show only when the module is loaded, so a build loads it
@@ -148,14 +148,14 @@ probe: $(if $(TREE),,$(PROBE))
 
 $(PROBE_OBJS)/Makefile: t/event/config Makefile $(OUT)/.source
 	@mkdir -p $(OUT)
-	cd $(NGX_SRC) && . ./conf_flags && \
+	cd $(NGINX_SRC) && . ./conf_flags && \
 	    ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc=$(CC) \
 	    --with-cc-opt='$(CC_OPT)' --with-ld-opt='$(SAN)' \
 	    --add-dynamic-module=$(TOP)/t/event \
 	    --builddir=$(PROBE_OBJS) >$(OUT)/configure-probe.log
 
 $(PROBE): $(PROBE_OBJS)/Makefile $(wildcard t/event/*.c src/event/*.[ch])
-	$(MAKE) -s -f $(PROBE_OBJS)/Makefile -C $(NGX_SRC) modules
+	$(MAKE) -s -f $(PROBE_OBJS)/Makefile -C $(NGINX_SRC) modules
 	@cp $(PROBE_OBJS)/$(@F) $@.new && mv $@.new $@
 
 # nginx on conf.example, everything it writes under build/run
@@ -268,7 +268,7 @@ bench: ## Print the benchmarks and their bars
 
 # what the compilers and analyzers say, all of it as errors
 
-NGX_INCS = $(addprefix -isystem $(or $(TREE),$(NGX_SRC))/src/,core event \
+NGX_INCS = $(addprefix -isystem $(or $(TREE),$(NGINX_SRC))/src/,core event \
     event/modules event/quic os/unix http http/modules http/v2) \
     -isystem $(OBJS)
 INCS = $(addprefix -I ,$(sort $(dir $(wildcard src/*.h src/*/*.h))))
