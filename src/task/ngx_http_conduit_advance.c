@@ -9,9 +9,6 @@
 #include <ngx_http_conduit_watch.h>
 
 
-#define NGX_HTTP_CONDUIT_POSTPONE  1000
-
-
 /*
  * The one door.  The document is written outside of the lock: what it takes
  * over from the old one is copied out first, and the change is applied only
@@ -59,8 +56,6 @@ static ngx_int_t ngx_http_conduit_advance_run(
 static ngx_int_t ngx_http_conduit_advance_apply_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv,
     ngx_http_conduit_task_node_t *node);
-static void ngx_http_conduit_advance_postpone_locked(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_task_node_t *node);
 static ngx_int_t ngx_http_conduit_advance_run_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_advance_t *adv,
     ngx_http_conduit_task_node_t *node);
@@ -131,7 +126,8 @@ ngx_http_conduit_task_advance(ngx_http_conduit_main_conf_t *cdmcf,
                  : NGX_AGAIN;
 
             if (rc == NGX_ERROR) {
-                ngx_http_conduit_advance_postpone_locked(zone, node);
+                ngx_http_conduit_step_postpone_locked(engine, node,
+                                                      change->lease);
             }
         }
 
@@ -470,26 +466,6 @@ ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
     }
 
     return NGX_OK;
-}
-
-
-/* the zone is full: what is due is looked at again in a while */
-
-static void
-ngx_http_conduit_advance_postpone_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node)
-{
-    ngx_msec_t  later;
-
-    later = ngx_current_msec + NGX_HTTP_CONDUIT_POSTPONE;
-
-    node->next_at = later;
-
-    if ((ngx_msec_int_t) (node->deadline - later) < 0) {
-        node->deadline = later;
-    }
-
-    ngx_http_conduit_node_due_locked(zone, node);
 }
 
 

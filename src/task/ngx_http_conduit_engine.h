@@ -110,6 +110,14 @@ void ngx_http_conduit_step_first_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_task_node_t *node, ngx_http_conduit_provider_t *provider,
     ngx_http_conduit_news_t *news);
 
+/*
+ * A change found no room in the zone: what is due is looked at again in a
+ * while, and what its owner (lease is not 0) can perform again is given back.
+ */
+
+void ngx_http_conduit_step_postpone_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, uint64_t lease);
+
 /* copies a claimed step out of the zone and performs it */
 
 void ngx_http_conduit_step_perform(ngx_http_conduit_engine_t *engine,

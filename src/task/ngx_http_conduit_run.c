@@ -11,6 +11,10 @@
 
 #define NGX_HTTP_CONDUIT_CALLS  3
 
+/* how often the reply to a submit is told to a full zone, ms */
+
+#define NGX_HTTP_CONDUIT_TELL   1000
+
 
 static ngx_http_conduit_run_t *ngx_http_conduit_run_create(
     ngx_http_conduit_work_t *work);
@@ -18,6 +22,9 @@ static void *ngx_http_conduit_run_alloc(void *data, size_t size);
 static ngx_int_t ngx_http_conduit_run_state(ngx_http_conduit_run_t *run);
 static ngx_int_t ngx_http_conduit_run_key(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_submit(ngx_http_conduit_run_t *run);
+static void ngx_http_conduit_run_later(ngx_http_conduit_run_t *run,
+    ngx_http_conduit_change_t *change);
+static void ngx_http_conduit_run_later_handler(ngx_event_t *ev);
 static void ngx_http_conduit_run_cleanup(void *data);
 static void ngx_http_conduit_run_cancel(ngx_http_conduit_run_t *run);
 
@@ -229,6 +236,7 @@ ngx_http_conduit_run_count(ngx_http_conduit_run_t *run, const char *name,
 static void
 ngx_http_conduit_run_submit(ngx_http_conduit_run_t *run)
 {
+    ngx_int_t                  rc;
     ngx_http_conduit_change_t  change;
 
     if (!run->description->sync) {
@@ -241,7 +249,11 @@ ngx_http_conduit_run_submit(ngx_http_conduit_run_t *run)
     ngx_http_conduit_run_change(run, &change, CONDUIT_EV_START);
     change.keep = 1;
 
-    if (ngx_http_conduit_run_apply(run, &change) != NGX_OK) {
+    rc = ngx_http_conduit_run_apply(run, &change);
+
+    /* without room in the zone only the client does not see the start */
+
+    if (rc != NGX_OK && rc != NGX_ERROR) {
         ngx_http_conduit_run_destroy(run);
         return;
     }
@@ -302,7 +314,16 @@ void
 ngx_http_conduit_run_next(ngx_http_conduit_run_t *run,
     ngx_http_conduit_change_t *change)
 {
-    if (ngx_http_conduit_run_apply(run, change) == NGX_HTTP_CONDUIT_FINAL
+    ngx_int_t  rc;
+
+    rc = ngx_http_conduit_run_apply(run, change);
+
+    if (rc == NGX_ERROR && run->work->step == NGX_HTTP_CONDUIT_STEP_SUBMIT) {
+        ngx_http_conduit_run_later(run, change);
+        return;
+    }
+
+    if ((rc == NGX_HTTP_CONDUIT_FINAL || rc == NGX_DECLINED)
         && run->step == CONDUIT_STEP_SUBMIT
         && change->event != CONDUIT_EV_FAIL)
     {
@@ -311,6 +332,42 @@ ngx_http_conduit_run_next(ngx_http_conduit_run_t *run,
     }
 
     ngx_http_conduit_run_destroy(run);
+}
+
+
+/* the reply to a submit comes once: it waits for room in the zone */
+
+static void
+ngx_http_conduit_run_later(ngx_http_conduit_run_t *run,
+    ngx_http_conduit_change_t *change)
+{
+    run->change = *change;
+
+    if (run->timer.timer_set) {
+        ngx_del_timer(&run->timer);
+    }
+
+    run->timer.handler = ngx_http_conduit_run_later_handler;
+    run->timer.data = &run->work->cdmcf->engine->dummy;
+    run->timer.log = run->work->cdmcf->engine->log;
+    run->timer.cancelable = 0;
+
+    ngx_add_timer(&run->timer, NGX_HTTP_CONDUIT_TELL);
+}
+
+
+static void
+ngx_http_conduit_run_later_handler(ngx_event_t *ev)
+{
+    ngx_http_conduit_run_t     *run;
+    ngx_http_conduit_change_t   change;
+
+    run = (ngx_http_conduit_run_t *)
+              ((u_char *) ev - offsetof(ngx_http_conduit_run_t, timer));
+
+    change = run->change;
+
+    ngx_http_conduit_run_next(run, &change);
 }
 
 

@@ -53,7 +53,9 @@ struct ngx_http_conduit_run_s {
 
     ngx_conduit_transfer_t           *transfer;
     ngx_conduit_transfer_t           *side;        /* beside a sync submit */
-    ngx_event_t                       timer;       /* of progress beside it */
+    ngx_event_t                       timer;       /* of progress beside it, */
+                                                   /* or of a full zone */
+    ngx_http_conduit_change_t         change;      /* to be tried again */
     int64_t                           begun;
     ngx_uint_t                        hops;        /* redirects left */
 

@@ -13,6 +13,13 @@
  */
 
 
+/* a full zone is looked at again after this time, ms */
+
+#define NGX_HTTP_CONDUIT_POSTPONE  1000
+
+
+static void ngx_http_conduit_step_giveback_locked(
+    ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node);
 static ngx_uint_t ngx_http_conduit_slot_free_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_provider_t *provider);
 static void ngx_http_conduit_slot_take_locked(ngx_http_conduit_zone_t *zone,
@@ -72,6 +79,65 @@ ngx_http_conduit_step_first_locked(ngx_http_conduit_engine_t *engine,
 
     if (provider && provider->type == NGX_HTTP_CONDUIT_WORKER) {
         ngx_http_conduit_news_claims_locked(engine, node, news);
+    }
+}
+
+
+void
+ngx_http_conduit_step_postpone_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node, uint64_t lease)
+{
+    ngx_msec_t  later;
+
+    if (lease && node->owner != NGX_HTTP_CONDUIT_NOBODY) {
+        ngx_http_conduit_step_giveback_locked(engine, node);
+    }
+
+    later = ngx_current_msec + NGX_HTTP_CONDUIT_POSTPONE;
+
+    if ((ngx_msec_int_t) (node->next_at - later) < 0) {
+        node->next_at = later;
+    }
+
+    if ((ngx_msec_int_t) (node->deadline - later) < 0) {
+        node->deadline = later;
+    }
+
+    ngx_http_conduit_node_due_locked(&engine->cdmcf->zone, node);
+}
+
+
+/*
+ * Its owner leaves it.  The reply to a submit is not given away: whoever has
+ * got it tries to tell it again.
+ */
+
+static void
+ngx_http_conduit_step_giveback_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_zone_t      *zone;
+    ngx_http_conduit_provider_t  *provider;
+
+    zone = &engine->cdmcf->zone;
+    provider = engine->providers[node->lane->provider];
+
+    if (node->step == NGX_HTTP_CONDUIT_STEP_SUBMIT
+        && (provider == NULL || provider->type != NGX_HTTP_CONDUIT_SANDBOX))
+    {
+        return;
+    }
+
+    ngx_http_conduit_node_own_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);
+
+    if (node->step == NGX_HTTP_CONDUIT_STEP_LEASED) {
+
+        /* nobody has been told of the claim yet */
+
+        ngx_http_conduit_node_slot_locked(zone, node, 0);
+        node->holder = NULL;
+        node->step = NGX_HTTP_CONDUIT_STEP_QUEUED;
+        ngx_http_conduit_lane_push_locked(zone, node);
     }
 }
 

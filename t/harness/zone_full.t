@@ -101,4 +101,65 @@ def test_results(t):
              'is kept whole')
 
 
-run(test_small_tasks, test_large_tasks, test_results)
+def test_growth(t):
+    """A change that finds no room is made when there is room again."""
+
+    with Api(t, zone='conduit:1m', gpu=GPU.replace('lease 1s', 'lease 60s'),
+             http='conduit_task_ttl 1s;\n'
+             'conduit_task_limit per_key=100000 total=100000;') as api:
+
+        def create(kind, prompt, n):
+            return api.alice.image(prompt, kind, webhook_metadata={
+                'm': 'x' * (n * 8 % 256)})['task_id']
+
+        # some of the documents of each kind take one more piece at the start
+
+        sand = [create('sandbox-image', 'sandbox:duration=5s', n)
+                for n in range(32)]
+        ids = []
+
+        while True:
+            task = create('gpu-image', 'x', len(ids))
+            if task is None:
+                break
+            ids.append(task)
+
+        leased = []
+
+        while True:
+            task = api.robot.worker('claim', {})['task_id']
+            if task is None:
+                break
+            leased.append(task)
+            api.robot.worker('tasks/%s/progress' % task, {
+                'progress': 1, 'message': 'm' * 500})
+
+        t.ok(leased and len(leased) < len(ids), 'no room for a start')
+        leases = api.robot.worker('tasks/%s/progress' % leased[0], {
+            'progress': 2, 'message': 'm' * 400})
+        time.sleep(1.2)
+        t.eq((leases.status, api.alice.status(leased[-1])['status']),
+             (200, 'processing'), 'no lease has become shorter')
+
+        rest = set(ids) - set(leased)
+        parallel(api.alice.cancel, leased, 8)
+
+        def claim():
+            task = api.robot.worker('claim', {'wait': 1})['task_id']
+            if task:
+                rest.discard(task)
+                api.alice.cancel(task)
+            return not rest
+
+        try:
+            wait_for(claim, 30, 'the claims of all')
+        except TimeoutError:
+            pass
+
+        t.eq(len(rest), 0, 'and all can be claimed when there is room')
+        ends = {api.alice.wait(task)['status'] for task in sand
+                if api.alice.status(task).status == 200}
+        t.eq(ends - {'completed'}, set(), 'the sandbox has gone on')
+
+
+run(test_small_tasks, test_large_tasks, test_results, test_growth)
