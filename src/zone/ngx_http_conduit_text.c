@@ -141,6 +141,7 @@ u_char *
 ngx_http_conduit_text_slice_locked(ngx_http_conduit_text_t *text, u_char *dst,
     size_t off, size_t len)
 {
+    u_char                    *next;
     size_t                     n;
     ngx_http_conduit_chunk_t  *chunk;
 
@@ -152,6 +153,18 @@ ngx_http_conduit_text_slice_locked(ngx_http_conduit_text_t *text, u_char *dst,
         }
 
         n = ngx_min(len, text->room - off);
+
+        /* the next chunk comes from memory while this one is copied */
+
+        if (len > n) {
+            next = (u_char *) chunk->next;
+
+            __builtin_prefetch(next);
+            __builtin_prefetch(next + 64);
+            __builtin_prefetch(next + 128);
+            __builtin_prefetch(next + 192);
+        }
+
         dst = ngx_cpymem(dst, chunk->data + off, n);
 
         len -= n;

@@ -140,37 +140,15 @@ struct ngx_http_conduit_lane_s {
 };
 
 
+/* what a poll reads comes first: two lines of the processor's cache */
+
 struct ngx_http_conduit_task_node_s {
-    ngx_rbtree_node_t                   due;       /* key: ngx_msec_t */
-    ngx_queue_t                         tasks;     /* sh->tasks */
-    ngx_queue_t                         siblings;  /* key->tasks */
-    ngx_queue_t                         owned;     /* cell->owned */
-    conduit_rank_node_t                 rank;      /* lane->queue */
+    u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
     ngx_http_conduit_task_node_t       *next;      /* hash */
     ngx_http_conduit_key_node_t        *key;
-    ngx_http_conduit_key_node_t        *holder;    /* of a worker's lease */
-    ngx_http_conduit_lane_t            *lane;
-
-    u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
-    uint64_t                            sequence;
-    uint64_t                            lease;     /* fences late owners */
-
-    int64_t                             created;
-    int64_t                             started;
-    int64_t                             updated;
-    int64_t                             completed;
-
-    ngx_msec_t                          polled;    /* last; 0: never */
-    ngx_msec_t                          next_at;   /* when the step is due */
-    ngx_msec_t                          deadline;  /* of the whole life */
-    ngx_msec_t                          timeout;
-
-    ngx_http_conduit_mask_t             watchers;
-
     ngx_http_conduit_text_t             document;
-    ngx_http_conduit_text_t             request;
-    ngx_http_conduit_text_t             run;       /* between steps */
-    ngx_http_conduit_text_t             webhook;
+    uint64_t                            sequence;
+    ngx_msec_t                          polled;    /* last; 0: never */
 
     uint32_t                            status_off;    /* in document */
     uint32_t                            position_off;
@@ -180,12 +158,8 @@ struct ngx_http_conduit_task_node_s {
     uint32_t                            result_len;
     uint32_t                            error_off;
     uint32_t                            error_len;
-    uint32_t                            metadata_off;
-    uint32_t                            metadata_len;
     uint32_t                            prompt_off;    /* in request */
     uint32_t                            prompt_len;
-    uint32_t                            head_len;      /* head of run */
-    uint32_t                            shown;         /* digest of news */
 
     u_char                              kind;
     u_char                              status;
@@ -198,6 +172,35 @@ struct ngx_http_conduit_task_node_s {
     unsigned                            slot:1;    /* counted in running */
     unsigned                            queued:1;  /* in the lane */
     unsigned                            timed:1;   /* in the due tree */
+
+    uint32_t                            metadata_off;  /* in document */
+    uint32_t                            metadata_len;
+    uint32_t                            head_len;      /* head of run */
+    uint32_t                            shown;         /* digest of news */
+
+    ngx_rbtree_node_t                   due;       /* key: ngx_msec_t */
+    ngx_queue_t                         tasks;     /* sh->tasks */
+    ngx_queue_t                         siblings;  /* key->tasks */
+    ngx_queue_t                         owned;     /* cell->owned */
+    conduit_rank_node_t                 rank;      /* lane->queue */
+    ngx_http_conduit_key_node_t        *holder;    /* of a worker's lease */
+    ngx_http_conduit_lane_t            *lane;
+    uint64_t                            lease;     /* fences late owners */
+
+    int64_t                             created;
+    int64_t                             started;
+    int64_t                             updated;
+    int64_t                             completed;
+
+    ngx_msec_t                          next_at;   /* when the step is due */
+    ngx_msec_t                          deadline;  /* of the whole life */
+    ngx_msec_t                          timeout;
+
+    ngx_http_conduit_mask_t             watchers;
+
+    ngx_http_conduit_text_t             request;
+    ngx_http_conduit_text_t             run;       /* between steps */
+    ngx_http_conduit_text_t             webhook;
 };
 
 
