@@ -49,6 +49,7 @@ struct ngx_http_conduit_engine_s {
     ngx_queue_t                       runs[NGX_HTTP_CONDUIT_RUNS];
 
     ngx_http_conduit_provider_t      *providers[NGX_HTTP_CONDUIT_PROVIDERS];
+    u_char                            pumping[NGX_HTTP_CONDUIT_PROVIDERS];
 
     ngx_connection_t                  dummy;       /* for debug of events */
     u_char                            scratch[NGX_HTTP_CONDUIT_SCRATCH];

@@ -24,6 +24,9 @@ static ngx_uint_t ngx_http_conduit_slot_free_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_provider_t *provider);
 static void ngx_http_conduit_slot_take_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
+static ngx_uint_t ngx_http_conduit_pump_claim(
+    ngx_http_conduit_engine_t *engine, ngx_uint_t provider, u_char *id,
+    uint64_t *lease);
 static ngx_http_conduit_task_node_t *ngx_http_conduit_pump_next_locked(
     ngx_http_conduit_engine_t *engine, ngx_uint_t provider);
 static ngx_int_t ngx_http_conduit_work_split(ngx_http_conduit_work_t *work);
@@ -179,43 +182,58 @@ ngx_http_conduit_slot_take_locked(ngx_http_conduit_zone_t *zone,
 }
 
 
+/* a step that fails at once brings us here again: the loop is enough */
+
 void
 ngx_http_conduit_pump(ngx_http_conduit_engine_t *engine, ngx_uint_t provider)
 {
-    u_char                         id[NGX_HTTP_CONDUIT_ID_LEN];
-    uint64_t                       lease;
+    u_char    id[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t  lease;
+
+    if (engine->pumping[provider]) {
+        return;
+    }
+
+    engine->pumping[provider] = 1;
+
+    while (ngx_http_conduit_pump_claim(engine, provider, id, &lease)) {
+        ngx_http_conduit_step_perform(engine, id, lease);
+    }
+
+    engine->pumping[provider] = 0;
+}
+
+
+static ngx_uint_t
+ngx_http_conduit_pump_claim(ngx_http_conduit_engine_t *engine,
+    ngx_uint_t provider, u_char *id, uint64_t *lease)
+{
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_task_node_t  *node;
 
     zone = &engine->cdmcf->zone;
 
-    for ( ;; ) {
+    /* told without the lock; a wrong answer is put right by the tick */
 
-        /* told without the lock; a wrong answer is put right by the tick */
+    if (ngx_exiting || zone->sh->providers[provider].waiting == 0) {
+        return 0;
+    }
 
-        if (ngx_exiting || zone->sh->providers[provider].waiting == 0) {
-            return;
-        }
+    ngx_http_conduit_zone_lock(zone);
 
-        ngx_http_conduit_zone_lock(zone);
+    node = ngx_http_conduit_pump_next_locked(engine, provider);
 
-        node = ngx_http_conduit_pump_next_locked(engine, provider);
-
-        if (node == NULL) {
-            ngx_http_conduit_zone_unlock(zone);
-            return;
-        }
-
+    if (node) {
         ngx_http_conduit_slot_take_locked(zone, node);
         ngx_http_conduit_node_due_locked(zone, node);
 
         ngx_memcpy(id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
-        lease = node->lease;
-
-        ngx_http_conduit_zone_unlock(zone);
-
-        ngx_http_conduit_step_perform(engine, id, lease);
+        *lease = node->lease;
     }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return node != NULL;
 }
 
 

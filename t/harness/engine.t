@@ -137,4 +137,33 @@ def test_many_changes(t):
              'the end')
 
 
-run(test_slow_cancel, test_reload, test_many_changes)
+def test_refused(t):
+    """Many tasks wait that fail before there is a call."""
+
+    n = 8000
+
+    with Api(t, providers=['videos'], zone='conduit:32m', http=MEDIA +
+             'conduit_task_limit per_key=100000 total=100000;',
+             edit=lambda text: text.replace(
+                 'conduit_provider videos_compat {',
+                 'conduit_provider videos_compat {\nlimit concurrency=1;'
+             ).replace('field   /size $size;',
+                       'field   /size $size required;')) as api:
+        api.provider.script('first', submit=[{'hold': 'go'}, {}], poll=[{}])
+        first = api.alice.video('script:first', 'sora-2',
+                                size='640x480')['task_id']
+
+        with api.alice.connect() as c:
+            for _ in range(n):
+                r = c.request('POST', VIDEOS + '/async', None, {
+                    'model': 'sora-2', 'prompt': 'x'}, api.alice.key)
+
+        t.eq((r.status, r['queue_position']), (202, n), 'all wait')
+        api.provider.release('go')
+        t.eq(api.alice.wait(first)['status'], 'completed', 'the first')
+        d = api.alice.wait(r['task_id'])
+        t.eq((d['status'], d['error_code']), ('failed', 'invalid_request'),
+             'the others fail one by one')
+
+
+run(test_refused, test_slow_cancel, test_reload, test_many_changes)
