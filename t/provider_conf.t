@@ -172,6 +172,8 @@ for my $case (
       qr/"result download" .* needs "conduit_media/ ],
     [ 'conduit_model a;', qr/invalid number of arguments|needs "provider=/ ],
     [ 'conduit_model a model=x;', qr/needs "provider=NAME"/ ],
+    [ 'conduit_model a provider=g model=' . ('x' x 257) . ';',
+      qr/too long "model="/ ],
     [ 'conduit_model a provider=nobody;', qr/unknown provider "nobody"/ ],
     [ 'conduit_provider s { type sandbox; } conduit_model a provider=s b=c;',
       qr/must be provider=NAME, model=NAME, kind=/ ],

@@ -128,6 +128,14 @@ ngx_http_conduit_model_option(ngx_conf_t *cf, ngx_str_t *arg,
         return NGX_CONF_ERROR;
     }
 
+    if (mcf->model.upstream.len > NGX_HTTP_CONDUIT_UPSTREAM_LEN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "too long \"model=\" of \"conduit_model\" \"%V\": "
+                           "it must be at most %d characters",
+                           &mcf->model.alias, NGX_HTTP_CONDUIT_UPSTREAM_LEN);
+        return NGX_CONF_ERROR;
+    }
+
     if (i != 2) {
         return NGX_CONF_OK;
     }

@@ -58,7 +58,7 @@ ngx_http_conduit_cancel_serve(ngx_http_request_t *r,
                                          "The task has already ended");
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_ZONE_FULL);
     }
 }
 
@@ -147,7 +147,7 @@ ngx_http_conduit_retry_serve(ngx_http_request_t *r,
         goto conflict;
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_ZONE_FULL);
     }
 
 conflict:

@@ -428,7 +428,7 @@ ngx_http_conduit_create_refused(ngx_http_request_t *r, ngx_int_t rc)
     case NGX_HTTP_CONDUIT_ZONE_FULL:
         status = NGX_HTTP_SERVICE_UNAVAILABLE;
         code = "zone_full";
-        message = "There is no room for one more task: try again later";
+        message = "The gateway's memory for tasks is full: try again later";
         break;
 
     default:

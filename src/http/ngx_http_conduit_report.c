@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_conduit_report.h>
+#include <ngx_http_conduit_create.h>
 #include <conduit_provider.h>
 
 
@@ -214,7 +215,7 @@ ngx_http_conduit_report_refused(ngx_http_conduit_report_t *report,
         break;
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_ZONE_FULL);
     }
 
     /* the status of a task that ended just now is not known yet */

@@ -155,7 +155,8 @@ def test_growth(t):
         master = descriptors(api.pid)
         for _ in range(3):
             api.reload()
-        t.eq(descriptors(api.pid), master, 'reloads leave none open')
+        t.ok(descriptors(api.pid) <= master,
+             'reloads leave none open') or t.diag(descriptors(api.pid))
 
 
 def test_orphaned_reply(t):
