@@ -267,7 +267,24 @@ Preference-Applied: wait=1
 
 
 
-=== TEST 20: webhooks are accepted, and checked
+=== TEST 20: Prefer in several lines
+--- http_config
+    conduit_wait_max 1s;
+--- key: acme
+--- more_headers
+Prefer: respond-async
+Prefer: wait=30
+--- request
+POST /v1/images/generations/async
+{"model":"gpu-image","prompt":"a cat"}
+--- error_code: 202
+--- response_headers
+Preference-Applied: wait=1
+--- timeout: 5
+
+
+
+=== TEST 21: webhooks are accepted, and checked
 --- key: acme
 --- request
 POST /v1/images/generations/async
@@ -276,7 +293,7 @@ POST /v1/images/generations/async
 
 
 
-=== TEST 21: webhooks without TLS
+=== TEST 22: webhooks without TLS
 --- key: acme
 --- request
 POST /v1/images/generations/async
@@ -286,7 +303,7 @@ POST /v1/images/generations/async
 
 
 
-=== TEST 22: webhooks without TLS where they are allowed
+=== TEST 23: webhooks without TLS where they are allowed
 --- http_config
     conduit_webhook_plain on;
 --- key: acme

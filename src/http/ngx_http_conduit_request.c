@@ -313,6 +313,14 @@ ngx_http_conduit_admit_rate(ngx_http_request_t *r, ngx_http_conduit_ctx_t *ctx,
 ngx_str_t *
 ngx_http_conduit_header_in(ngx_http_request_t *r, const char *name, size_t len)
 {
+    return ngx_http_conduit_header_line(r, name, len, 0);
+}
+
+
+ngx_str_t *
+ngx_http_conduit_header_line(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_uint_t n)
+{
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
@@ -335,7 +343,8 @@ ngx_http_conduit_header_in(ngx_http_request_t *r, const char *name, size_t len)
 
         if (h[i].key.len == len
             && h[i].lowcase_key
-            && ngx_memcmp(h[i].lowcase_key, name, len) == 0)
+            && ngx_memcmp(h[i].lowcase_key, name, len) == 0
+            && n-- == 0)
         {
             return &h[i].value;
         }

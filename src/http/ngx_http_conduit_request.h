@@ -105,6 +105,10 @@ ngx_http_conduit_key_t *ngx_http_conduit_request_key(ngx_http_request_t *r);
 ngx_str_t *ngx_http_conduit_header_in(ngx_http_request_t *r,
     const char *name, size_t len);
 
+/* the line n, from 0, of a header that may come in several lines, or NULL */
+ngx_str_t *ngx_http_conduit_header_line(ngx_http_request_t *r,
+    const char *name, size_t len, ngx_uint_t n);
+
 
 /*
  * Reads the whole body, wherever nginx has put it, without blocking: done()

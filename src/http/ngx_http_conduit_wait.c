@@ -239,16 +239,20 @@ ngx_http_conduit_wait_preferred(ngx_http_request_t *r)
 {
     uint32_t                      seconds;
     ngx_str_t                    *value;
+    ngx_uint_t                    n;
     ngx_http_conduit_loc_conf_t  *cdlcf;
 
-    value = ngx_http_conduit_header_in(r, "prefer", sizeof("prefer") - 1);
+    n = 0;
 
-    if (value == NULL
-        || conduit_prefer_wait(value->data, value->len, &seconds)
-           != CONDUIT_OK)
-    {
-        return 0;
-    }
+    do {
+        value = ngx_http_conduit_header_line(r, "prefer", sizeof("prefer") - 1,
+                                             n++);
+        if (value == NULL) {
+            return 0;
+        }
+
+    } while (conduit_prefer_wait(value->data, value->len, &seconds)
+             != CONDUIT_OK);
 
     cdlcf = ngx_http_get_module_loc_conf(r, ngx_http_conduit_module);
 
