@@ -572,11 +572,13 @@ ngx_http_conduit_create_failed(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view)
 {
     json_t               *json;
-    ngx_int_t             rc;
+    ngx_int_t             rc, status;
     const char           *message;
     const conduit_str_t  *word;
 
-    if (ngx_http_conduit_no_retry(r) != NGX_OK) {
+    status = conduit_error_http_status(view->error_code);
+
+    if (ngx_http_conduit_failed(r, status) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -586,9 +588,8 @@ ngx_http_conduit_create_failed(ngx_http_request_t *r,
     message = json_string_value(json);
     word = conduit_error_word(view->error_code);
 
-    rc = ngx_http_conduit_error(r,
-                                conduit_error_http_status(view->error_code),
-                                (const char *) word->data, NULL, "%s",
+    rc = ngx_http_conduit_error(r, status, (const char *) word->data, NULL,
+                                "%s",
                                 message ? message : "The task has failed");
     json_decref(json);
 

@@ -8,7 +8,8 @@
 #include <conduit_json.h>
 
 
-#define NGX_HTTP_CONDUIT_MESSAGE_MAX  512
+#define NGX_HTTP_CONDUIT_MESSAGE_MAX   512
+#define NGX_HTTP_CONDUIT_FAILED_RETRY  5000
 
 
 static ngx_int_t ngx_http_conduit_discard(ngx_http_request_t *r);
@@ -285,6 +286,20 @@ ngx_http_conduit_no_retry(ngx_http_request_t *r)
     ngx_str_set(&value, "false");
 
     return ngx_http_conduit_header(r, "x-should-retry", &value);
+}
+
+
+ngx_int_t
+ngx_http_conduit_failed(ngx_http_request_t *r, ngx_uint_t status)
+{
+    if (status == NGX_HTTP_TOO_MANY_REQUESTS
+        && ngx_http_conduit_retry_after(r, NGX_HTTP_CONDUIT_FAILED_RETRY)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_conduit_no_retry(r);
 }
 
 

@@ -86,6 +86,9 @@ ngx_int_t ngx_http_conduit_error(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_conduit_retry_after(ngx_http_request_t *r, ngx_msec_t ms);
 ngx_int_t ngx_http_conduit_no_retry(ngx_http_request_t *r);
 
+/* both for a failed task: a 429 has "Retry-After" for new tasks, too */
+ngx_int_t ngx_http_conduit_failed(ngx_http_request_t *r, ngx_uint_t status);
+
 /* 405 with "Allow"; methods such as "GET, HEAD, OPTIONS" */
 ngx_int_t ngx_http_conduit_not_allowed(ngx_http_request_t *r,
     const char *methods);

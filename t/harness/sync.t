@@ -50,6 +50,9 @@ def test_sandbox(t):
                  (CODES[code], code, 'false'), 'failure: ' + code)
             t.ok(UUID.match(r.header('x-conduit-task-id') or ''),
                  'task id of a failure')
+            t.eq([r.header(h) for h in ('retry-after', 'retry-after-ms')],
+                 ['5', '5000'] if r.status == 429 else [None, None],
+                 'Retry-After of a 429 only')
 
         r = api.alice.post(VIDEOS, {'model': 'sandbox-video',
                                     'prompt': 'x'})
