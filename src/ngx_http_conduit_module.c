@@ -23,11 +23,6 @@ static ngx_http_conduit_main_conf_t *ngx_http_conduit_in_use(
     ngx_cycle_t *cycle);
 
 
-static ngx_conf_post_t  ngx_http_conduit_positive = {
-    ngx_http_conduit_conf_positive
-};
-
-
 static ngx_command_t  ngx_http_conduit_commands[] = {
 
     { ngx_string("conduit_zone"),
@@ -81,17 +76,17 @@ static ngx_command_t  ngx_http_conduit_commands[] = {
 
     { ngx_string("conduit_task_ttl"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_conduit_conf_time,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_conduit_main_conf_t, task_ttl),
-      &ngx_http_conduit_positive },
+      NULL },
 
     { ngx_string("conduit_task_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_conduit_conf_time,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_conduit_main_conf_t, task_timeout),
-      &ngx_http_conduit_positive },
+      NULL },
 
     { ngx_string("conduit_task_attempts"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -123,17 +118,17 @@ static ngx_command_t  ngx_http_conduit_commands[] = {
 
     { ngx_string("conduit_poll_interval"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_conduit_conf_time,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_conduit_loc_conf_t, poll_interval),
-      &ngx_http_conduit_positive },
+      NULL },
 
     { ngx_string("conduit_wait_max"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      ngx_http_conduit_conf_time,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_conduit_loc_conf_t, wait_max),
-      &ngx_http_conduit_positive },
+      NULL },
 
     { ngx_string("conduit_cors"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,

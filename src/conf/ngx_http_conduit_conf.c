@@ -553,9 +553,30 @@ ngx_http_conduit_conf_origin(ngx_str_t *origin)
 
 
 char *
-ngx_http_conduit_conf_positive(ngx_conf_t *cf, void *post, void *data)
+ngx_http_conduit_conf_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_msec_t  *msec = data;
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_msec_t  *msec;
 
-    return *msec ? NGX_CONF_OK : "must be more than 0";
+    msec = (ngx_msec_t *) ((char *) conf + cmd->offset);
+
+    if (*msec != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    rv = ngx_conf_set_msec_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && *msec != 0) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid %V \"%V\": it must be more than 0,"
+                       " for example 500ms, 30s or 24h",
+                       &value[0], &value[1]);
+
+    return NGX_CONF_ERROR;
 }

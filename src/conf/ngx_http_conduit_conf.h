@@ -36,8 +36,9 @@ char *ngx_http_conduit_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_conduit_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* checks bounds of a time that ngx_conf_set_msec_slot() has set */
-char *ngx_http_conduit_conf_positive(ngx_conf_t *cf, void *post, void *data);
+/* ngx_conf_set_msec_slot() for times above 0 */
+char *ngx_http_conduit_conf_time(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 #endif /* _NGX_HTTP_CONDUIT_CONF_H_INCLUDED_ */

@@ -76,8 +76,10 @@ BAD = [
     ('conduit_store redis;', 'not supported yet'),
 
     # tasks
-    ('conduit_task_ttl 0;', 'conduit_task_ttl.*must be more than 0'),
-    ('conduit_task_timeout soon;', 'conduit_task_timeout'),
+    ('conduit_task_ttl 0;', 'conduit_task_ttl "0": it must be more than 0'),
+    ('conduit_task_ttl 1s; conduit_task_ttl 1s;', 'is duplicate'),
+    ('conduit_task_timeout soon;',
+     'conduit_task_timeout "soon": it must be more than 0, for example'),
     ('conduit_task_attempts 0;', 'conduit_task_attempts "0": must be'),
     ('conduit_task_limit per_key=0;', '"per_key=0" of conduit_task_limit'),
     ('conduit_task_limit some=1;', '"some=1" of conduit_task_limit'),
@@ -85,7 +87,8 @@ BAD = [
     ('conduit_rate 5r/h;', 'conduit_rate "5r/h"'),
     ('conduit_cors example.com;', '"example.com" in conduit_cors'),
     ('conduit_cors https://example.com/;', 'in conduit_cors'),
-    ('conduit_poll_interval 0;', 'conduit_poll_interval'),
+    ('conduit_poll_interval 0;', 'conduit_poll_interval "0": it must be'),
+    ('conduit_wait_max 1y1;', 'conduit_wait_max "1y1": it must be'),
     ('conduit_webhook_plain maybe;', 'conduit_webhook_plain'),
 
     # media
