@@ -75,10 +75,22 @@ void conduit_addr_v4(u_char *addr, const u_char *v4);
 int conduit_addr_parse(u_char *addr, const u_char *p, size_t len);
 
 /*
+ * Writes an address in its canonical form: IPv4, also where it is mapped into
+ * IPv6, as a dotted quad, IPv6 as RFC 5952 says, at most CONDUIT_ADDR_TEXT
+ * bytes.  Returns the end.
+ */
+#define CONDUIT_ADDR_TEXT  39
+
+u_char *conduit_addr_write(u_char *dst, const u_char *addr);
+
+/*
  * Reads "ADDRESS" or "ADDRESS/BITS"; bits behind the prefix must be 0.
  * Returns CONDUIT_OK or CONDUIT_ERROR.
  */
 int conduit_cidr_parse(conduit_cidr_t *cidr, const u_char *p, size_t len);
+
+/* whether the first bits of two addresses are the same */
+int conduit_addr_prefix(const u_char *a, const u_char *b, unsigned bits);
 
 /* whether the address lies inside; IPv4-mapped forms count as IPv4 */
 int conduit_cidr_match(const conduit_cidr_t *cidr, const u_char *addr);
@@ -98,8 +110,9 @@ const char *conduit_addr_class_word(conduit_addr_class_e cl);
  * whatever the policy's deny list names are refused; then the allow list
  * opens, link-local and metadata addresses only by an entry that lies inside
  * 169.254.0.0/16 or fe80::/10 or names the one address; of the rest only public
- * addresses that are not this machine's own pass.  Returns CONDUIT_OK or
- * CONDUIT_DECLINED.
+ * addresses that are not this machine's own pass.  An IPv4 address inside one
+ * of NAT64 (64:ff9b::/96) or 6to4 is denied and guarded like itself.  Returns
+ * CONDUIT_OK or CONDUIT_DECLINED.
  */
 int conduit_addr_check(const conduit_addr_policy_t *policy, const u_char *addr,
     uint16_t port);

@@ -51,11 +51,38 @@ conduit_bucket_peek(conduit_bucket_t *b, const conduit_rate_t *rate,
 }
 
 
+void
+conduit_bucket_charge(conduit_bucket_t *b, const conduit_rate_t *rate,
+    uint32_t n, uint64_t now_ms)
+{
+    uint64_t  units, most;
+
+    conduit_bucket_refill(b, rate, now_ms);
+
+    units = (uint64_t) n * CONDUIT_BUCKET_TOKEN;
+
+    if (b->level >= units) {
+        b->level -= units;
+        return;
+    }
+
+    b->debt += units - b->level;
+    b->level = 0;
+
+    most = conduit_bucket_capacity(rate)
+           + (uint64_t) rate->per_minute * CONDUIT_BUCKET_TOKEN;
+
+    if (b->debt > most) {
+        b->debt = most;
+    }
+}
+
+
 static void
 conduit_bucket_refill(conduit_bucket_t *b, const conduit_rate_t *rate,
     uint64_t now_ms)
 {
-    uint64_t  capacity, elapsed, missing;
+    uint64_t  capacity, elapsed, missing, units;
 
     capacity = conduit_bucket_capacity(rate);
 
@@ -63,6 +90,7 @@ conduit_bucket_refill(conduit_bucket_t *b, const conduit_rate_t *rate,
         b->used = 1;
         b->last_ms = now_ms;
         b->level = capacity;
+        b->debt = 0;
         return;
     }
 
@@ -77,16 +105,25 @@ conduit_bucket_refill(conduit_bucket_t *b, const conduit_rate_t *rate,
     elapsed = now_ms - b->last_ms;
     b->last_ms = now_ms;
 
-    missing = capacity - b->level;
+    missing = capacity - b->level + b->debt;
 
     /* compared by division: the product of a long pause would overflow */
 
     if (elapsed > missing / rate->per_minute) {
         b->level = capacity;
+        b->debt = 0;
         return;
     }
 
-    b->level += elapsed * rate->per_minute;
+    units = elapsed * rate->per_minute;
+
+    if (units <= b->debt) {
+        b->debt -= units;
+        return;
+    }
+
+    b->level += units - b->debt;
+    b->debt = 0;
 }
 
 
@@ -102,12 +139,13 @@ conduit_bucket_state(const conduit_bucket_t *b, const conduit_rate_t *rate,
     state->limit = (uint32_t) (capacity / CONDUIT_BUCKET_TOKEN);
     state->window = (uint32_t) conduit_div_up(capacity, per_second);
     state->left = (uint32_t) (b->level / CONDUIT_BUCKET_TOKEN);
-    state->reset = (uint32_t) conduit_div_up(capacity - b->level, per_second);
+    state->reset = (uint32_t) conduit_div_up(capacity - b->level + b->debt,
+                                             per_second);
     state->retry_ms = 0;
 
     if (b->level < CONDUIT_BUCKET_TOKEN) {
-        state->retry_ms = conduit_div_up(CONDUIT_BUCKET_TOKEN - b->level,
-                                         rate->per_minute);
+        state->retry_ms = conduit_div_up(CONDUIT_BUCKET_TOKEN - b->level
+                                         + b->debt, rate->per_minute);
     }
 }
 

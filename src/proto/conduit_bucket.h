@@ -35,6 +35,7 @@ typedef struct {
 
 typedef struct {
     uint64_t  level;              /* units */
+    uint64_t  debt;               /* units; 0 unless the level is 0 */
     uint64_t  last_ms;
     uint32_t  used;
 } conduit_bucket_t;
@@ -61,6 +62,14 @@ typedef struct {
  */
 int conduit_bucket_take(conduit_bucket_t *b, const conduit_rate_t *rate,
     uint64_t now_ms, conduit_rate_state_t *state);
+
+/*
+ * Takes n tokens that have been given away elsewhere, be they there or not:
+ * what is missing comes in later before any token does.  At most what makes
+ * the bucket full and one minute more is owed.
+ */
+void conduit_bucket_charge(conduit_bucket_t *b, const conduit_rate_t *rate,
+    uint32_t n, uint64_t now_ms);
 
 /* the same numbers without taking a token */
 void conduit_bucket_peek(conduit_bucket_t *b, const conduit_rate_t *rate,

@@ -237,19 +237,13 @@ conduit_hub_due(unsigned *told, conduit_status_e status)
         CONDUIT_HOOK_CANCELLED
     };
 
-    /* only a failed task that its owner runs again leaves its end */
+    /* what follows an end belongs to another run, whose begin was not seen */
 
-    if (!conduit_status_terminal(status) && (*told & CONDUIT_HUB_ENDS)) {
+    if (*told & CONDUIT_HUB_ENDS) {
         *told = 0;
     }
 
-    due = hooks[status];
-
-    if (conduit_status_terminal(status) && (*told & CONDUIT_HUB_ENDS)) {
-        return 0;
-    }
-
-    due &= ~(*told & CONDUIT_HOOK_STARTED);
+    due = hooks[status] & ~(*told & CONDUIT_HOOK_STARTED);
     *told |= due;
 
     return due;

@@ -100,18 +100,20 @@ int conduit_hub_call(conduit_hub_call_t *call,
 
 /*
  * Splits a status document, which must be valid JSON as
- * conduit_json_parse() takes it.  CONDUIT_OK, or CONDUIT_ERROR if it has no
- * id, kind or status.
+ * conduit_json_parse() takes it and its names without escapes, as the server
+ * writes them.  Only what these events (CONDUIT_HOOK_*) need is looked for.
+ * CONDUIT_OK, or CONDUIT_ERROR if it has no id, kind or status.
  */
 
 int conduit_hub_document(conduit_hub_document_t *doc,
-    const conduit_str_t *text);
+    const conduit_str_t *text, unsigned hooks);
 
 /*
- * The events (CONDUIT_HOOK_*) that tell a subscriber of the state, to be sent
- * in the order of their bits; none for a pending task.  *told is the
- * subscription's memory, zero at its start: "started" and an end are told
- * once, a task that runs anew after its end begins anew.
+ * The events (CONDUIT_HOOK_*) that tell a subscriber of a state newer than the
+ * one before, to be sent in the order of their bits; none for a pending task.
+ * *told is the subscription's memory, zero at its start: "started" is told
+ * once in each run of the task.  Only a task that runs anew leaves its end, so
+ * that an end behind an end is that of a run of which nothing else was seen.
  */
 
 unsigned conduit_hub_due(unsigned *told, conduit_status_e status);

@@ -21,9 +21,18 @@ typedef struct {
 
 
 typedef struct {
-    const char  *name;
-    size_t       offset;
+    conduit_str_t  name;              /* with its quotes */
+    size_t         offset;
 } conduit_hub_member_t;
+
+
+#define conduit_hub_member(name, member)                                      \
+    { conduit_hub_str("\"" name "\""),                                        \
+      offsetof(conduit_hub_document_t, member) }
+
+#define conduit_hub_named(member, quoted)                                     \
+    ((member)->name.len == sizeof(quoted) - 1                                 \
+     && memcmp((member)->name.data, quoted, sizeof(quoted) - 1) == 0)
 
 
 static int conduit_hub_kind(conduit_hub_document_t *doc,
@@ -52,34 +61,32 @@ static void conduit_hub_value(conduit_hub_out_t *out,
 
 
 static const conduit_hub_member_t  conduit_hub_members[] = {
-    { "task_id", offsetof(conduit_hub_document_t, task_id) },
-    { "progress", offsetof(conduit_hub_document_t, progress) },
-    { "message", offsetof(conduit_hub_document_t, message) },
-    { "estimated_seconds_remaining",
-      offsetof(conduit_hub_document_t, estimate) },
-    { "model", offsetof(conduit_hub_document_t, model) },
-    { "prompt", offsetof(conduit_hub_document_t, prompt) },
-    { "image_url", offsetof(conduit_hub_document_t, image_url) },
-    { "image_urls", offsetof(conduit_hub_document_t, image_urls) },
-    { "video_url", offsetof(conduit_hub_document_t, video_url) },
-    { "generation_duration_seconds",
-      offsetof(conduit_hub_document_t, duration) },
-    { "error", offsetof(conduit_hub_document_t, error) },
-    { "error_code", offsetof(conduit_hub_document_t, error_code) },
-    { "metadata", offsetof(conduit_hub_document_t, metadata) },
-    { NULL, 0 }
+    conduit_hub_member("task_id", task_id),
+    conduit_hub_member("progress", progress),
+    conduit_hub_member("estimated_seconds_remaining", estimate),
+    conduit_hub_member("model", model),
+    conduit_hub_member("prompt", prompt),
+    conduit_hub_member("image_url", image_url),
+    conduit_hub_member("image_urls", image_urls),
+    conduit_hub_member("video_url", video_url),
+    conduit_hub_member("generation_duration_seconds", duration),
+    conduit_hub_member("error", error),
+    conduit_hub_member("error_code", error_code),
+    conduit_hub_member("metadata", metadata),
+    { { 0, NULL }, 0 }
 };
 
 
 static const conduit_hub_member_t  conduit_hub_results[] = {
-    { "created", offsetof(conduit_hub_document_t, created) },
-    { "data", offsetof(conduit_hub_document_t, data) },
-    { NULL, 0 }
+    conduit_hub_member("created", created),
+    conduit_hub_member("data", data),
+    { { 0, NULL }, 0 }
 };
 
 
 int
-conduit_hub_document(conduit_hub_document_t *doc, const conduit_str_t *text)
+conduit_hub_document(conduit_hub_document_t *doc, const conduit_str_t *text,
+    unsigned hooks)
 {
     unsigned                found;
     const u_char           *pos, *last;
@@ -93,7 +100,7 @@ conduit_hub_document(conduit_hub_document_t *doc, const conduit_str_t *text)
 
     while (conduit_json_next(&pos, last, &member) == CONDUIT_OK) {
 
-        if (conduit_json_name_eq(&member.name, "type", 0)) {
+        if (conduit_hub_named(&member, "\"type\"")) {
 
             if (conduit_hub_kind(doc, &member.value) != CONDUIT_OK) {
                 return CONDUIT_ERROR;
@@ -101,7 +108,7 @@ conduit_hub_document(conduit_hub_document_t *doc, const conduit_str_t *text)
 
             found |= 1;
 
-        } else if (conduit_json_name_eq(&member.name, "status", 0)) {
+        } else if (conduit_hub_named(&member, "\"status\"")) {
 
             if (conduit_hub_status(doc, &member.value) != CONDUIT_OK) {
                 return CONDUIT_ERROR;
@@ -109,15 +116,27 @@ conduit_hub_document(conduit_hub_document_t *doc, const conduit_str_t *text)
 
             found |= 2;
 
-        } else if (conduit_json_name_eq(&member.name, "result", 0)) {
+        } else if (conduit_hub_named(&member, "\"message\"")) {
+            doc->message = member.value;
+            found |= 4;
+
+        } else if (conduit_hub_named(&member, "\"result\"")) {
             conduit_hub_result(doc, &member.value);
 
         } else {
             conduit_hub_fill(doc, conduit_hub_members, &member);
         }
+
+        /* progress is told most often, and by what stands first */
+
+        if (hooks == CONDUIT_HOOK_PROGRESS && found == 7 && doc->task_id.len
+            && doc->progress.len)
+        {
+            return CONDUIT_OK;
+        }
     }
 
-    return (found == 3 && doc->task_id.len) ? CONDUIT_OK : CONDUIT_ERROR;
+    return ((found & 3) == 3 && doc->task_id.len) ? CONDUIT_OK : CONDUIT_ERROR;
 }
 
 
@@ -164,9 +183,12 @@ conduit_hub_fill(void *doc, const conduit_hub_member_t *members,
 {
     u_char  *base = doc;
 
-    for ( /* void */ ; members->name; members++) {
+    for ( /* void */ ; members->name.len; members++) {
 
-        if (conduit_json_name_eq(&member->name, members->name, 0)) {
+        if (members->name.len == member->name.len
+            && memcmp(members->name.data, member->name.data,
+                      member->name.len) == 0)
+        {
             *(conduit_str_t *) (base + members->offset) = member->value;
             return;
         }

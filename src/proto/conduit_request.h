@@ -24,6 +24,10 @@
 #define CONDUIT_HOOK_FAILED     0x08
 #define CONDUIT_HOOK_CANCELLED  0x10
 
+/* beside them: the task was made with metadata of its own */
+
+#define CONDUIT_HOOK_METADATA   0x20
+
 #define CONDUIT_HOOK_DEFAULT                                                  \
     (CONDUIT_HOOK_PROGRESS|CONDUIT_HOOK_COMPLETED|CONDUIT_HOOK_FAILED         \
      |CONDUIT_HOOK_CANCELLED)

@@ -183,6 +183,25 @@ conduit_signalr_shallow(const u_char *p, size_t len)
 }
 
 
+unsigned
+conduit_signalr_early(const conduit_str_t *record)
+{
+    json_t    *root;
+    unsigned   early;
+
+    root = conduit_signalr_load(record);
+
+    early = json_object_get(root, "protocol") == NULL
+            && json_is_string(json_object_get(root, "target"))
+            && json_integer_value(json_object_get(root, "type"))
+               == CONDUIT_SIGNALR_INVOCATION;
+
+    json_decref(root);
+
+    return early;
+}
+
+
 int
 conduit_signalr_handshake(conduit_signalr_handshake_t *hs,
     const conduit_str_t *record, unsigned binary)

@@ -113,6 +113,14 @@ int conduit_signalr_next(conduit_signalr_reader_t *in, u_char **pos,
     u_char *last, conduit_str_t *record);
 
 /*
+ * Whether a record is no handshake request but an invocation in JSON: clients
+ * with several threads (signalrcore) may send their first invocation before
+ * the handshake, and then expect it to be done.
+ */
+
+unsigned conduit_signalr_early(const conduit_str_t *record);
+
+/*
  * Reads a client's handshake request.  binary tells whether the transport can
  * carry MessagePack.  CONDUIT_OK, or CONDUIT_DECLINED with the text for the
  * client in hs->error.

@@ -12,8 +12,8 @@
 #include "conduit_media.h"
 
 
-#define CONDUIT_TOKEN_VERSION  1
-#define CONDUIT_TOKEN_FIXED    27        /* version, hub, flags, time, id */
+#define CONDUIT_TOKEN_VERSION  2
+#define CONDUIT_TOKEN_FIXED    43        /* version, hub, flags, time, ids */
 #define CONDUIT_TOKEN_MAC      32
 #define CONDUIT_TOKEN_SKEW     5000      /* ms that clocks may differ */
 
@@ -48,6 +48,9 @@ conduit_token_write(u_char *dst, const conduit_token_t *token,
     }
 
     memcpy(p, token->id, CONDUIT_TOKEN_ID);
+    p += CONDUIT_TOKEN_ID;
+
+    memcpy(p, token->from, CONDUIT_TOKEN_ID);
     p += CONDUIT_TOKEN_ID;
 
     memcpy(p, token->key.data, token->key.len);
@@ -107,6 +110,9 @@ conduit_token_read(conduit_token_t *token, u_char *buf,
     memcpy(token->id, p, CONDUIT_TOKEN_ID);
     p += CONDUIT_TOKEN_ID;
 
+    memcpy(token->from, p, CONDUIT_TOKEN_ID);
+    p += CONDUIT_TOKEN_ID;
+
     token->key.data = p;
     token->key.len = len - CONDUIT_TOKEN_FIXED;
 
@@ -124,6 +130,24 @@ void
 conduit_token_id(u_char *dst, const u_char *id)
 {
     (void) conduit_token_encode(dst, id, CONDUIT_TOKEN_ID);
+}
+
+
+int
+conduit_token_id_read(u_char *id, const conduit_str_t *text)
+{
+    size_t  len;
+    u_char  buf[CONDUIT_TOKEN_BUF];
+
+    if (text->len != CONDUIT_TOKEN_ID_LEN
+        || conduit_token_decode(buf, &len, text) != CONDUIT_OK)
+    {
+        return CONDUIT_DECLINED;
+    }
+
+    memcpy(id, buf, CONDUIT_TOKEN_ID);
+
+    return CONDUIT_OK;
 }
 
 

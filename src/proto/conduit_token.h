@@ -22,8 +22,8 @@
 #define CONDUIT_TOKEN_ID        16       /* random bytes of a connection id */
 #define CONDUIT_TOKEN_ID_LEN    22       /* the same as text */
 #define CONDUIT_TOKEN_KEY_MAX   255
-#define CONDUIT_TOKEN_MAX       422      /* bytes of the longest token */
-#define CONDUIT_TOKEN_BUF       320
+#define CONDUIT_TOKEN_MAX       440      /* bytes of the longest token */
+#define CONDUIT_TOKEN_BUF       336
 
 #define CONDUIT_TOKEN_STATEFUL  0x01     /* stateful reconnect was granted */
 
@@ -34,12 +34,13 @@ typedef struct {
     unsigned       flags;         /* CONDUIT_TOKEN_* */
     int64_t        issued;        /* ms since the epoch */
     u_char         id[CONDUIT_TOKEN_ID];
+    u_char         from[CONDUIT_TOKEN_ID];     /* whom it succeeds; or 0 */
 } conduit_token_t;
 
 
 /*
  * Writes a token as base64url (RFC 4648, 5) without padding: a version byte,
- * hub, flags, time, id and name, and their HMAC-SHA256.  dst has room for
+ * hub, flags, time, both ids and name, and their HMAC-SHA256.  dst has room for
  * CONDUIT_TOKEN_MAX bytes.  Returns the number of bytes, or 0 if the name is
  * too long or the digest fails.
  */
@@ -61,6 +62,10 @@ int conduit_token_read(conduit_token_t *token, u_char *buf,
 /* the public connection id, CONDUIT_TOKEN_ID_LEN characters of base64url */
 
 void conduit_token_id(u_char *dst, const u_char *id);
+
+/* and back: CONDUIT_OK, or CONDUIT_DECLINED if the text is none */
+
+int conduit_token_id_read(u_char *id, const conduit_str_t *text);
 
 
 #endif /* _CONDUIT_TOKEN_H_INCLUDED_ */

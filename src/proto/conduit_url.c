@@ -4,6 +4,7 @@
  */
 
 
+#include "conduit_time.h"
 #include "conduit_url.h"
 
 
@@ -210,8 +211,7 @@ conduit_url_authority(conduit_url_t *url, u_char *dst, const u_char *p,
     const u_char *last, const char **why)
 {
     size_t         i, n;
-    unsigned       port;
-    u_char        *start, digits[5];
+    u_char        *start;
     const u_char  *end;
 
     if (p < last && memchr(p, '@', (size_t) (last - p)) != NULL) {
@@ -255,14 +255,7 @@ conduit_url_authority(conduit_url_t *url, u_char *dst, const u_char *p,
 
     if (url->port != (url->tls ? 443 : 80)) {
         *dst++ = ':';
-
-        for (n = 0, port = url->port; port > 0; port /= 10) {
-            digits[n++] = (u_char) ('0' + port % 10);
-        }
-
-        while (n > 0) {
-            *dst++ = digits[--n];
-        }
+        dst = conduit_number_write(dst, url->port);
     }
 
     url->origin.data = start;
@@ -484,6 +477,43 @@ conduit_url_private(const u_char *host, size_t len)
     }
 
     return 0;
+}
+
+
+u_char *
+conduit_url_origin(u_char *dst, const conduit_url_t *url)
+{
+    int      v6;
+    u_char  *start;
+
+    memcpy(dst, url->tls ? "https://" : "http://", url->tls ? 8 : 7);
+    dst += url->tls ? 8 : 7;
+
+    if (url->literal) {
+        start = dst;
+        dst = conduit_addr_write(start + 1, url->addr);
+        v6 = memchr(start + 1, ':', (size_t) (dst - start - 1)) != NULL;
+
+        if (v6) {
+            *start = '[';
+            *dst++ = ']';
+
+        } else {
+            dst--;
+            memmove(start, start + 1, (size_t) (dst - start));
+        }
+
+    } else {
+        memcpy(dst, url->host.data, url->host.len);
+        dst += url->host.len;
+    }
+
+    if (url->port != (url->tls ? 443 : 80)) {
+        *dst++ = ':';
+        dst = conduit_number_write(dst, url->port);
+    }
+
+    return dst;
 }
 
 

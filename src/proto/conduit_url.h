@@ -25,6 +25,10 @@
 
 #define CONDUIT_URL_BUF               (CONDUIT_URL_MAX + 1)
 
+/* "https://", a host, or an address in brackets, and ":65535" */
+
+#define CONDUIT_ORIGIN_MAX            (8 + CONDUIT_URL_HOST_MAX + 6)
+
 #define CONDUIT_WEBHOOK_HEADERS_MAX   16
 #define CONDUIT_WEBHOOK_NAME_MAX      64
 #define CONDUIT_WEBHOOK_VALUE_MAX     1024
@@ -57,6 +61,14 @@ typedef struct {
  */
 int conduit_url_parse(conduit_url_t *url, u_char *buf, const u_char *p,
     size_t len, const char **why);
+
+/*
+ * Writes what a receiver is known by, "https://example.com:8443": scheme, host
+ * and port, if it is not the scheme's own; an address stands in its canonical
+ * form, so that no other spelling of it is another receiver.  dst has room
+ * for CONDUIT_ORIGIN_MAX bytes.  Returns the end.
+ */
+u_char *conduit_url_origin(u_char *dst, const conduit_url_t *url);
 
 /*
  * Checks a URL that was read against the policy: the scheme, and the address if
