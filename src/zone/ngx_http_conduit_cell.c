@@ -20,6 +20,8 @@ static ngx_uint_t ngx_http_conduit_cell_dead(ngx_http_conduit_cell_t *cell,
     ngx_msec_t now);
 static ngx_uint_t ngx_http_conduit_cell_disown_locked(
     ngx_http_conduit_zone_t *zone, ngx_uint_t n);
+static void ngx_http_conduit_cell_unmark_locked(
+    ngx_http_conduit_zone_t *zone, ngx_uint_t n);
 static void ngx_http_conduit_cell_free_locked(ngx_http_conduit_zone_t *zone,
     ngx_uint_t n);
 
@@ -56,12 +58,14 @@ ngx_http_conduit_cell_init(ngx_http_conduit_zone_t *zone, ngx_uint_t slot)
     }
 
     ngx_queue_init(&cell->owned);
+    ngx_queue_init(&cell->hooks);
 
     cell->slot = slot;
     cell->generation = zone->generation;
     cell->seen = ngx_current_msec;
     cell->head = 0;
     cell->tail = 0;
+    cell->tickets = 0;
     cell->overrun = 0;
     cell->claims = 0;
     cell->size = (ring == cell->small) ? NGX_HTTP_CONDUIT_RING_SMALL
@@ -178,6 +182,12 @@ ngx_http_conduit_cell_disown_locked(ngx_http_conduit_zone_t *zone,
 
         ngx_http_conduit_node_own_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);
 
+        if (node->remote) {
+            continue;
+        }
+
+        /* a draft is due to be forgotten */
+
         if (node->step == NGX_HTTP_CONDUIT_STEP_SUBMIT) {
             node->attempts++;
         }
@@ -188,7 +198,45 @@ ngx_http_conduit_cell_disown_locked(ngx_http_conduit_zone_t *zone,
         tasks++;
     }
 
-    return tasks;
+    if (cell->tickets) {
+        ngx_http_conduit_cell_unmark_locked(zone, n);
+    }
+
+    return tasks + ngx_http_conduit_hook_disown_locked(zone, n);
+}
+
+
+/*
+ * What the process was having kept may be in the store, or not: somebody asks
+ * it, or just looks again.
+ */
+
+static void
+ngx_http_conduit_cell_unmark_locked(ngx_http_conduit_zone_t *zone,
+    ngx_uint_t n)
+{
+    ngx_queue_t                   *q;
+    ngx_http_conduit_task_node_t  *node;
+
+    for (q = ngx_queue_head(&zone->sh->tasks);
+         q != ngx_queue_sentinel(&zone->sh->tasks);
+         q = ngx_queue_next(q))
+    {
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, tasks);
+
+        if (node->ticket == 0 || node->committer != n) {
+            continue;
+        }
+
+        if (zone->recalls) {
+            ngx_http_conduit_node_commit_locked(zone, node,
+                                                NGX_HTTP_CONDUIT_NOBODY);
+            zone->sh->orphans = 1;
+
+        } else {
+            ngx_http_conduit_node_unmark_locked(zone, node);
+        }
+    }
 }
 
 
@@ -203,6 +251,8 @@ ngx_http_conduit_cell_free_locked(ngx_http_conduit_zone_t *zone, ngx_uint_t n)
     ngx_http_conduit_key_node_t        *key;
 
     cell = &zone->sh->cells[n];
+
+    ngx_http_conduit_session_disown_locked(zone, n);
 
     ring = cell->ring;
     cell->ring = NULL;
@@ -310,6 +360,21 @@ ngx_http_conduit_cell_take(ngx_http_conduit_zone_t *zone, u_char *ids,
     ngx_http_conduit_zone_unlock(zone);
 
     return i;
+}
+
+
+ngx_uint_t
+ngx_http_conduit_mask_any(ngx_http_conduit_mask_t *mask)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_CELLS / 64; i++) {
+        if (mask->bits[i]) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

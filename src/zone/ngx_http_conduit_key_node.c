@@ -7,11 +7,8 @@
 #include <ngx_http_conduit_zone.h>
 
 
-/* how long a reply is kept for its Idempotency-Key */
-
-#define NGX_HTTP_CONDUIT_IDEM_TIME  86400000
-
-
+static void ngx_http_conduit_idem_hash_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_idem_node_t *idem);
 static void ngx_http_conduit_idem_expire_locked(
     ngx_http_conduit_zone_t *zone);
 
@@ -57,6 +54,9 @@ ngx_http_conduit_key_node_locked(ngx_http_conduit_zone_t *zone,
     }
 
     ngx_queue_init(&key->tasks);
+    ngx_queue_init(&key->changes);
+    ngx_queue_init(&key->hooks);
+    ngx_queue_init(&key->origins);
 
     key->len = (u_short) name->len;
     ngx_memcpy(key->name, name->data, name->len);
@@ -100,7 +100,8 @@ ngx_http_conduit_idem_node_t *
 ngx_http_conduit_idem_insert_locked(ngx_http_conduit_zone_t *zone,
     u_char *digest, u_char *fingerprint, u_char *id)
 {
-    uint32_t                       n;
+    ngx_time_t                    *tp;
+    ngx_queue_t                   *head;
     ngx_http_conduit_idem_node_t  *idem;
 
     idem = ngx_slab_calloc_locked(zone->shpool,
@@ -113,19 +114,67 @@ ngx_http_conduit_idem_insert_locked(ngx_http_conduit_zone_t *zone,
     ngx_memcpy(idem->fingerprint, fingerprint, 32);
     ngx_memcpy(idem->id, id, NGX_HTTP_CONDUIT_ID_LEN);
 
+    tp = ngx_timeofday();
+
     idem->expires = ngx_current_msec + NGX_HTTP_CONDUIT_IDEM_TIME;
+    idem->until = (int64_t) tp->sec * 1000 + tp->msec
+                  + NGX_HTTP_CONDUIT_IDEM_TIME;
     idem->owner = (u_char) zone->cell;
 
-    ngx_memcpy(&n, digest, sizeof(uint32_t));
-    n &= zone->sh->idem_mask;
+    ngx_http_conduit_idem_hash_locked(zone, idem);
 
-    ngx_queue_insert_tail(&zone->sh->idem_age, &idem->age);
+    head = &zone->sh->idem_age;
+
+    idem->age.next = head;
+    idem->age.prev = head->prev;
+
+    ngx_memory_barrier();
+
+    head->prev->next = &idem->age;
+    head->prev = &idem->age;
+
+    return idem;
+}
+
+
+static void
+ngx_http_conduit_idem_hash_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_idem_node_t *idem)
+{
+    uint32_t  n;
+
+    ngx_memcpy(&n, idem->digest, sizeof(uint32_t));
+    n &= zone->sh->idem_mask;
 
     idem->next = zone->sh->idem_hash[n];
     zone->sh->idem_hash[n] = idem;
     zone->sh->nidem++;
+}
 
-    return idem;
+
+/* a part of the repair: all from the forward links */
+
+void
+ngx_http_conduit_idem_relink_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_queue_t            *q, *prev;
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = zone->sh;
+    prev = &sh->idem_age;
+
+    ngx_memzero(sh->idem_hash, (sh->idem_mask + 1) * sizeof(void *));
+    sh->nidem = 0;
+
+    for (q = prev->next; q != &sh->idem_age; q = q->next) {
+        q->prev = prev;
+        prev = q;
+
+        ngx_http_conduit_idem_hash_locked(zone,
+                      ngx_queue_data(q, ngx_http_conduit_idem_node_t, age));
+    }
+
+    sh->idem_age.prev = prev;
 }
 
 

@@ -9,6 +9,12 @@
 
 static ngx_uint_t ngx_http_conduit_node_hash(ngx_http_conduit_zone_t *zone,
     u_char *id);
+static void ngx_http_conduit_node_hash_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+static void ngx_http_conduit_node_show_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+static void ngx_http_conduit_node_chain_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_node_unhash_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 
@@ -21,7 +27,9 @@ ngx_http_conduit_node_find_locked(ngx_http_conduit_zone_t *zone, u_char *id)
     node = zone->sh->task_hash[ngx_http_conduit_node_hash(zone, id)];
 
     while (node) {
-        if (ngx_memcmp(node->id, id, NGX_HTTP_CONDUIT_ID_LEN) == 0) {
+        if (!node->draft
+            && ngx_memcmp(node->id, id, NGX_HTTP_CONDUIT_ID_LEN) == 0)
+        {
             return node;
         }
 
@@ -58,6 +66,135 @@ void
 ngx_http_conduit_node_link_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node)
 {
+    ngx_http_conduit_node_hash_locked(zone, node);
+    ngx_http_conduit_node_show_locked(zone, node);
+    ngx_http_conduit_node_chain_locked(zone, node);
+}
+
+
+void
+ngx_http_conduit_node_draft_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    node->draft = 1;
+
+    ngx_http_conduit_node_hash_locked(zone, node);
+    ngx_http_conduit_node_own_locked(zone, node, zone->cell);
+    ngx_http_conduit_node_chain_locked(zone, node);
+}
+
+
+ngx_http_conduit_task_node_t *
+ngx_http_conduit_node_any_locked(ngx_http_conduit_zone_t *zone, u_char *id)
+{
+    ngx_http_conduit_task_node_t  *node;
+
+    node = zone->sh->task_hash[ngx_http_conduit_node_hash(zone, id)];
+
+    while (node && ngx_memcmp(node->id, id, NGX_HTTP_CONDUIT_ID_LEN) != 0) {
+        node = node->next;
+    }
+
+    return node;
+}
+
+
+ngx_http_conduit_task_node_t *
+ngx_http_conduit_node_drafted_locked(ngx_http_conduit_zone_t *zone,
+    u_char *id, uint64_t lease)
+{
+    ngx_http_conduit_task_node_t  *node;
+
+    node = zone->sh->task_hash[ngx_http_conduit_node_hash(zone, id)];
+
+    while (node) {
+        if (node->draft && node->lease == lease
+            && ngx_memcmp(node->id, id, NGX_HTTP_CONDUIT_ID_LEN) == 0)
+        {
+            return node;
+        }
+
+        node = node->next;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_conduit_node_publish_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    node->draft = 0;
+
+    ngx_http_conduit_node_own_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);
+    ngx_http_conduit_node_show_locked(zone, node);
+}
+
+
+void
+ngx_http_conduit_node_mark_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t hide)
+{
+    node->committer = NGX_HTTP_CONDUIT_NOBODY;
+    node->awaited = 0;
+
+    ngx_http_conduit_node_commit_locked(zone, node, zone->cell);
+
+    ngx_memory_barrier();
+
+    node->ticket = ++zone->sh->lease;
+
+    if (hide) {
+        ngx_http_conduit_lane_remove_locked(zone, node);
+    }
+
+    ngx_http_conduit_node_due_locked(zone, node);
+}
+
+
+void
+ngx_http_conduit_node_commit_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t cell)
+{
+    if (node->committer != NGX_HTTP_CONDUIT_NOBODY) {
+        zone->sh->cells[node->committer].tickets--;
+    }
+
+    node->committer = (u_char) cell;
+
+    if (cell != NGX_HTTP_CONDUIT_NOBODY) {
+        zone->sh->cells[cell].tickets++;
+    }
+}
+
+
+void
+ngx_http_conduit_node_unmark_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    node->ticket = 0;
+
+    ngx_memory_barrier();
+
+    ngx_http_conduit_node_commit_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);
+
+    ngx_http_conduit_text_free_locked(zone, &node->fresh);
+
+    if (node->status <= 1 && node->step == NGX_HTTP_CONDUIT_STEP_QUEUED
+        && !node->remote)
+    {
+        ngx_http_conduit_lane_push_locked(zone, node);
+    }
+
+    ngx_http_conduit_node_due_locked(zone, node);
+}
+
+
+static void
+ngx_http_conduit_node_hash_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
     ngx_uint_t              n;
     ngx_http_conduit_sh_t  *sh;
 
@@ -68,16 +205,123 @@ ngx_http_conduit_node_link_locked(ngx_http_conduit_zone_t *zone,
     node->next = sh->task_hash[n];
     sh->task_hash[n] = node;
 
-    ngx_queue_insert_tail(&node->key->tasks, &node->siblings);
     node->key->ntasks++;
-
     sh->ntasks++;
-    sh->status[node->status]++;
 
-    if (node->status <= 1) {
+    ngx_queue_init(&node->deliveries);
+
+    if (node->status <= 1 && !node->remote) {
         node->key->live++;
         sh->live++;
+        ngx_http_conduit_hook_promise_locked(zone, node, 1);
     }
+}
+
+
+/* from here on its key sees it */
+
+static void
+ngx_http_conduit_node_show_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_node_sort_locked(node);
+
+    ngx_queue_insert_tail(&node->key->changes, &node->changed);
+    node->stamp = ++zone->sh->stamp;
+
+    if (!node->remote) {
+        zone->sh->status[node->status]++;
+    }
+}
+
+
+void
+ngx_http_conduit_node_remote_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t on)
+{
+    ngx_int_t               n;
+    ngx_http_conduit_sh_t  *sh;
+
+    if (node->remote == on) {
+        return;
+    }
+
+    sh = zone->sh;
+    n = on ? -1 : 1;
+
+    if (on) {
+        ngx_http_conduit_lane_remove_locked(zone, node);
+        ngx_http_conduit_node_slot_locked(zone, node, 0);
+        node->step = NGX_HTTP_CONDUIT_STEP_NONE;
+        node->holder = NULL;
+    }
+
+    ngx_http_conduit_node_own_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);
+
+    node->remote = on;
+    sh->status[node->status] += n;
+
+    if (node->status <= 1) {
+        node->key->live += n;
+        sh->live += n;
+        ngx_http_conduit_hook_promise_locked(zone, node, !on);
+    }
+}
+
+
+/* microseconds; a score in Redis, which is a double, holds them */
+
+uint64_t
+ngx_http_conduit_node_number_locked(ngx_http_conduit_zone_t *zone)
+{
+    uint64_t                number;
+    struct timeval          tv;
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = zone->sh;
+
+    ngx_gettimeofday(&tv);
+
+    number = (uint64_t) ((int64_t) tv.tv_sec * 1000000 + tv.tv_usec
+                         + sh->offset * 1000);
+
+    sh->number = ngx_max(sh->number + 1, number);
+
+    return sh->number;
+}
+
+
+void
+ngx_http_conduit_node_sort_locked(ngx_http_conduit_task_node_t *node)
+{
+    ngx_queue_t                   *q, *head;
+    ngx_http_conduit_task_node_t  *other;
+
+    head = &node->key->tasks;
+
+    for (q = ngx_queue_last(head); q != head; q = ngx_queue_prev(q)) {
+        other = ngx_queue_data(q, ngx_http_conduit_task_node_t, siblings);
+
+        if (other->number < node->number
+            || (other->number == node->number
+                && ngx_memcmp(other->id, node->id, NGX_HTTP_CONDUIT_ID_LEN)
+                   < 0))
+        {
+            break;
+        }
+    }
+
+    ngx_queue_insert_after(q, &node->siblings);
+}
+
+
+static void
+ngx_http_conduit_node_chain_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = zone->sh;
 
     node->tasks.next = &sh->tasks;
     node->tasks.prev = sh->tasks.prev;
@@ -97,12 +341,20 @@ ngx_http_conduit_node_free_locked(ngx_http_conduit_zone_t *zone,
 
     sh = zone->sh;
 
+    /* deliveries point to the task */
+
+    ngx_http_conduit_hook_leave_locked(zone, node);
+
     if (node->tasks.next) {
 
         node->tasks.prev->next = node->tasks.next;
         node->tasks.next->prev = node->tasks.prev;
 
         ngx_memory_barrier();
+
+        if (node->ticket) {
+            ngx_http_conduit_node_unmark_locked(zone, node);
+        }
 
         ngx_http_conduit_lane_remove_locked(zone, node);
         ngx_http_conduit_node_own_locked(zone, node, NGX_HTTP_CONDUIT_NOBODY);
@@ -113,15 +365,22 @@ ngx_http_conduit_node_free_locked(ngx_http_conduit_zone_t *zone,
             ngx_rbtree_delete(&sh->due, &node->due);
         }
 
-        ngx_queue_remove(&node->siblings);
+        if (!node->draft) {
+            ngx_queue_remove(&node->siblings);
+            ngx_queue_remove(&node->changed);
+
+            if (!node->remote) {
+                sh->status[node->status]--;
+            }
+        }
+
         node->key->ntasks--;
-
         sh->ntasks--;
-        sh->status[node->status]--;
 
-        if (node->status <= 1) {
+        if (node->status <= 1 && !node->remote) {
             node->key->live--;
             sh->live--;
+            ngx_http_conduit_hook_promise_locked(zone, node, 0);
         }
     }
 
@@ -136,7 +395,8 @@ ngx_http_conduit_node_free_locked(ngx_http_conduit_zone_t *zone,
 
 /*
  * Puts the node into the due tree anew.  While somebody performs its step, or
- * while it waits in a lane, only its deadline can make it due.
+ * while it waits in a lane, only its deadline can make it due, and nothing
+ * does while a change is being kept.
  */
 
 void
@@ -147,7 +407,20 @@ ngx_http_conduit_node_due_locked(ngx_http_conduit_zone_t *zone,
 
     at = node->next_at;
 
-    if (node->status > 1) {
+    if (node->ticket) {
+
+        if (node->timed) {
+            node->timed = 0;
+            ngx_rbtree_delete(&zone->sh->due, &node->due);
+        }
+
+        return;
+    }
+
+    if (node->remote) {
+        at = node->deadline;
+
+    } else if (node->status > 1) {
 
         /* the deadline of a finished task is the end of its TTL */
 
@@ -200,6 +473,24 @@ ngx_http_conduit_node_own_locked(ngx_http_conduit_zone_t *zone,
     node->lease = ++zone->sh->lease;
     ngx_queue_insert_tail(&zone->sh->cells[cell].owned, &node->owned);
     node->owner = (u_char) cell;
+}
+
+
+void
+ngx_http_conduit_node_changed_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    node->stamp = ++zone->sh->stamp;
+
+    if (node->started == 0) {
+        node->begun = 0;
+
+    } else if (node->begun == 0) {
+        node->begun = node->stamp;
+    }
+
+    ngx_queue_remove(&node->changed);
+    ngx_queue_insert_tail(&node->key->changes, &node->changed);
 }
 
 

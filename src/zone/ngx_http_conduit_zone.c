@@ -21,6 +21,8 @@ static uint32_t ngx_http_conduit_zone_mask(size_t n);
 static void ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone);
 static void ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
+static void ngx_http_conduit_zone_order_locked(
+    ngx_http_conduit_task_node_t *node);
 
 
 _Static_assert(sizeof(ngx_http_conduit_task_node_t) <= 512,
@@ -54,6 +56,14 @@ ngx_http_conduit_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     ngx_queue_init(&sh->tasks);
     ngx_queue_init(&sh->idem_age);
+    ngx_queue_init(&sh->sessions);
+    ngx_queue_init(&sh->resting);
+    ngx_queue_init(&sh->ended);
+    ngx_queue_init(&sh->hooks);
+    ngx_queue_init(&sh->origins);
+    ngx_queue_init(&sh->turns);
+    ngx_rbtree_init(&sh->hook_due, &sh->hook_sentinel,
+                    ngx_rbtree_insert_timer_value);
     ngx_rbtree_init(&sh->due, &sh->sentinel, ngx_rbtree_insert_timer_value);
 
     zone->sh = sh;
@@ -117,15 +127,21 @@ ngx_http_conduit_zone_tables(ngx_http_conduit_zone_t *zone, size_t size)
     /* a task takes two kilobytes: on an average, one node in a bucket */
 
     sh->task_mask = ngx_http_conduit_zone_mask(size / 2048);
+    sh->hook_mask = ngx_http_conduit_zone_mask(size / 2048);
     sh->idem_mask = ngx_http_conduit_zone_mask(size / 8192);
     sh->key_mask = ngx_http_conduit_zone_mask(size / 32768);
+    sh->session_mask = ngx_http_conduit_zone_mask(size / 8192);
 
     sh->task_hash = ngx_http_conduit_zone_table(zone, sh->task_mask);
     sh->idem_hash = ngx_http_conduit_zone_table(zone, sh->idem_mask);
     sh->key_hash = ngx_http_conduit_zone_table(zone, sh->key_mask);
+    sh->hook_hash = ngx_http_conduit_zone_table(zone, sh->hook_mask);
+    sh->origin_hash = ngx_http_conduit_zone_table(zone, sh->key_mask);
+    sh->session_hash = ngx_http_conduit_zone_table(zone, sh->session_mask);
 
-    if (sh->task_hash == NULL || sh->idem_hash == NULL
-        || sh->key_hash == NULL)
+    if (sh->task_hash == NULL || sh->idem_hash == NULL || sh->key_hash == NULL
+        || sh->hook_hash == NULL || sh->origin_hash == NULL
+        || sh->session_hash == NULL)
     {
         return NGX_ERROR;
     }
@@ -180,10 +196,10 @@ ngx_http_conduit_zone_unlock(ngx_http_conduit_zone_t *zone)
 
 /*
  * A process has died with the lock in its hands.  Whatever it was linking,
- * the forward list of tasks holds complete nodes only: all else is made again
- * from it.  A node that it had not linked yet, or had just unlinked, is lost
- * to the zone together with its texts, never to a client: it had not been
- * confirmed, or had been forgotten.
+ * the forward lists of tasks and of kept replies hold complete nodes only: all
+ * else is made again from them.  A node that it had not linked yet, or had
+ * just unlinked, is lost to the zone together with its texts, never to a
+ * client: it had not been confirmed, or had been forgotten.
  */
 
 void
@@ -192,6 +208,7 @@ ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone)
     ngx_queue_t                   *q, *prev;
     ngx_http_conduit_task_node_t  *node;
 
+    ngx_http_conduit_undo_locked(zone);
     ngx_http_conduit_zone_empty_locked(zone);
 
     prev = &zone->sh->tasks;
@@ -205,6 +222,11 @@ ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone)
     }
 
     zone->sh->tasks.prev = prev;
+
+    ngx_http_conduit_hook_repair_locked(zone);
+    ngx_http_conduit_idem_relink_locked(zone);
+    ngx_http_conduit_session_repair_locked(zone);
+
     zone->sh->dirty = 0;
 
     (void) ngx_atomic_fetch_add(&zone->sh->counters.repairs, 1);
@@ -227,6 +249,7 @@ ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone)
     for (i = 0; i <= sh->key_mask; i++) {
         for (key = sh->key_hash[i]; key; key = key->next) {
             ngx_queue_init(&key->tasks);
+            ngx_queue_init(&key->changes);
             key->live = 0;
             key->ntasks = 0;
         }
@@ -243,16 +266,12 @@ ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone)
 
     for (i = 0; i < NGX_HTTP_CONDUIT_CELLS; i++) {
         ngx_queue_init(&sh->cells[i].owned);
+        sh->cells[i].tickets = 0;
     }
 
-    /* kept replies: the records may be half-linked and are let go */
-
-    ngx_memzero(sh->idem_hash, (sh->idem_mask + 1) * sizeof(void *));
-    ngx_queue_init(&sh->idem_age);
-
-    sh->nidem = 0;
     sh->ntasks = 0;
     sh->live = 0;
+    sh->promised = 0;
     ngx_memzero(sh->status, sizeof(sh->status));
 }
 
@@ -272,15 +291,32 @@ ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
     node->next = sh->task_hash[n];
     sh->task_hash[n] = node;
 
-    ngx_queue_insert_tail(&node->key->tasks, &node->siblings);
     node->key->ntasks++;
-
     sh->ntasks++;
-    sh->status[node->status]++;
 
-    if (node->status <= 1) {
+    ngx_queue_init(&node->deliveries);
+    node->owed = 0;
+
+    if (node->status <= 1 && !node->remote) {
         node->key->live++;
         sh->live++;
+        ngx_http_conduit_hook_promise_locked(zone, node, 1);
+    }
+
+    if (!node->draft) {
+        ngx_http_conduit_node_sort_locked(node);
+        ngx_http_conduit_zone_order_locked(node);
+
+        if (!node->remote) {
+            sh->status[node->status]++;
+        }
+    }
+
+    if (node->ticket && node->committer == NGX_HTTP_CONDUIT_NOBODY) {
+        sh->orphans = 1;
+
+    } else if (node->ticket) {
+        sh->cells[node->committer].tickets++;
     }
 
     slot = node->slot;
@@ -288,7 +324,7 @@ ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_node_slot_locked(zone, node, slot);
 
     queued = (node->step == NGX_HTTP_CONDUIT_STEP_QUEUED
-              && node->status <= 1);
+              && node->status <= 1 && !node->remote);
     node->queued = 0;
 
     if (queued) {
@@ -307,8 +343,9 @@ ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
 
 
 /*
- * Documents grow on their way to the end.  New tasks are refused before that
- * could fail, else a full zone would not be able to get any emptier.
+ * Documents grow on their way to the end, and the end is told by webhooks.  New
+ * tasks are refused before that could fail, else a full zone would not be able
+ * to get any emptier.
  */
 
 ngx_uint_t
@@ -319,5 +356,28 @@ ngx_http_conduit_zone_tight_locked(ngx_http_conduit_zone_t *zone)
     shpool = zone->shpool;
 
     return shpool->pfree < (ngx_uint_t) (shpool->last - shpool->pages)
-                           / NGX_HTTP_CONDUIT_RESERVE;
+                           / NGX_HTTP_CONDUIT_RESERVE
+                           + zone->sh->promised / ngx_pagesize;
+}
+
+
+/* into the order of changes, which is almost that of creation */
+
+static void
+ngx_http_conduit_zone_order_locked(ngx_http_conduit_task_node_t *node)
+{
+    ngx_queue_t                   *q, *head;
+    ngx_http_conduit_task_node_t  *other;
+
+    head = &node->key->changes;
+
+    for (q = ngx_queue_last(head); q != head; q = ngx_queue_prev(q)) {
+        other = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
+
+        if (other->stamp < node->stamp) {
+            break;
+        }
+    }
+
+    ngx_queue_insert_after(q, &node->changed);
 }

@@ -11,7 +11,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <conduit.h>
+#include <conduit_breaker.h>
 #include <conduit_bucket.h>
+#include <conduit_id.h>
 #include <conduit_rank.h>
 #include <conduit_window.h>
 
@@ -25,17 +27,29 @@
  *   called back while it is.
  * - No pointers to process memory.  The insert pointer of the due tree is the
  *   only one; it is set anew by every process that maps the zone.
- * - The forward list sh->tasks is the truth: a node is complete before it is
- *   linked there.  All other orders (hash, due tree, key lists, lanes,
- *   counters) are made again from it if a holder of the lock has died with
- *   sh->dirty set.
+ * - The forward lists sh->tasks, sh->hooks and sh->origins are the truth: a
+ *   node is complete before it is linked there.  All other orders (hash, due
+ *   trees, key lists, lanes, counters) are made again from them if a holder of
+ *   the lock has died with sh->dirty set; kept replies have sh->idem_age
+ *   for that.
+ * - A draft is a node of which the store has not heard yet: it counts and can
+ *   be found by who makes it, and does not exist for anybody else.
+ * - A ticket marks a node of which a change is being kept by the store: other
+ *   changes wait until it is gone, and no timer finds the node.  That of a
+ *   dead process is an orphan until another one has asked the store, if it
+ *   can be asked.
+ * - A remote node is a copy of a task that another host performs.  Its owner is
+ *   the process that follows it there; without one it may be out of date.
+ *   It is in no lane and counts nowhere.
+ * - Deliveries of a task that is "handed" are known here and another host's to
+ *   send: they stand behind, and count nowhere.
  * - Clocks: ngx_msec_t members are ngx_current_msec, which is monotonic and
  *   the same in all processes of a host; int64_t members are milliseconds
  *   since the epoch.
  */
 
 
-#define NGX_HTTP_CONDUIT_LAYOUT       1
+#define NGX_HTTP_CONDUIT_LAYOUT       7
 
 #define NGX_HTTP_CONDUIT_ID_LEN       16
 #define NGX_HTTP_CONDUIT_CELLS        128
@@ -49,6 +63,18 @@
 
 #define NGX_HTTP_CONDUIT_NOBODY       0xff
 
+/* the part of a rate that hosts need no permits for */
+
+#define NGX_HTTP_CONDUIT_RATE_SHARES  16
+
+/* after that time what a host has done in a window of a rate is over, ms */
+
+#define NGX_HTTP_CONDUIT_HOST_SETTLED 66000
+
+/* how long a reply is kept for its Idempotency-Key, ms */
+
+#define NGX_HTTP_CONDUIT_IDEM_TIME    86400000
+
 /* the step that is due next; a finished task may still owe a cancel call */
 
 #define NGX_HTTP_CONDUIT_STEP_NONE    0
@@ -58,6 +84,31 @@
 #define NGX_HTTP_CONDUIT_STEP_POLL    4
 #define NGX_HTTP_CONDUIT_STEP_LEASED  5
 #define NGX_HTTP_CONDUIT_STEP_CANCEL  6
+
+
+/* of a delivery; parked is what a waiting one looks like */
+
+#define NGX_HTTP_CONDUIT_HOOK_PENDING    0
+#define NGX_HTTP_CONDUIT_HOOK_PARKED     1
+#define NGX_HTTP_CONDUIT_HOOK_DELIVERED  2
+#define NGX_HTTP_CONDUIT_HOOK_FAILED     3
+#define NGX_HTTP_CONDUIT_HOOK_DROPPED    4
+
+/* where a delivery stands */
+
+#define NGX_HTTP_CONDUIT_HOOK_BEHIND     0     /* another one of its task */
+#define NGX_HTTP_CONDUIT_HOOK_TIMED      1     /* in the due tree */
+#define NGX_HTTP_CONDUIT_HOOK_READY      2     /* at its origin */
+#define NGX_HTTP_CONDUIT_HOOK_RUNNING    3     /* owned by a cell */
+#define NGX_HTTP_CONDUIT_HOOK_ENDED      4
+
+/* attempts of a delivery that are remembered, the latest */
+
+#define NGX_HTTP_CONDUIT_HOOK_ATTEMPTS   15
+
+/* an address that no attempt was connected to */
+
+#define NGX_HTTP_CONDUIT_HOOK_NOWHERE    0xf
 
 
 /* a set of cells */
@@ -92,6 +143,9 @@ typedef struct ngx_http_conduit_key_node_s   ngx_http_conduit_key_node_t;
 typedef struct ngx_http_conduit_task_node_s  ngx_http_conduit_task_node_t;
 typedef struct ngx_http_conduit_lane_s       ngx_http_conduit_lane_t;
 typedef struct ngx_http_conduit_idem_node_s  ngx_http_conduit_idem_node_t;
+typedef struct ngx_http_conduit_session_s    ngx_http_conduit_session_t;
+typedef struct ngx_http_conduit_hook_node_s  ngx_http_conduit_hook_node_t;
+typedef struct ngx_http_conduit_origin_s     ngx_http_conduit_origin_t;
 
 
 /* a virtual key; key nodes are never freed, so workers keep pointers */
@@ -99,11 +153,35 @@ typedef struct ngx_http_conduit_idem_node_s  ngx_http_conduit_idem_node_t;
 struct ngx_http_conduit_key_node_s {
     ngx_http_conduit_key_node_t        *next;
     ngx_queue_t                         tasks;     /* oldest first */
+    ngx_queue_t                         changes;   /* of them, latest last */
     conduit_bucket_t                    bucket;
     uint32_t                            live;      /* unfinished tasks */
     uint32_t                            ntasks;
+    uint32_t                            connections;
     ngx_http_conduit_mask_t             watchers;  /* of all its tasks */
     uint64_t                           *tags;      /* last, per provider */
+    ngx_msec_t                          followed;  /* by a host, until; or 0 */
+    uint32_t                            away;      /* connections, and */
+    uint32_t                            away_live; /* tasks, of other hosts */
+    uint32_t                            charged;   /* requests they have not */
+    conduit_rate_t                      rate_used; /* heard of; by this rate */
+
+    ngx_queue_t                         hooks;     /* oldest first */
+    ngx_queue_t                         origins;   /* with something to do */
+    ngx_queue_t                         turn;      /* sh->turns */
+    ngx_rbtree_node_t                   free;      /* sh->hook_due: rate */
+    conduit_window_t                   *window;    /* NULL: not used yet */
+    uint32_t                            span;      /* of the rate, ms, and */
+    uint32_t                            rate;      /* POSTs in it; 0: off */
+    uint32_t                            permits;   /* of all hosts' rate */
+    ngx_msec_t                          permits_until;
+    ngx_msec_t                          asked;     /* for more; or 0 */
+    ngx_msec_t                          denied;    /* until; or 0 */
+    uint32_t                            running;   /* attempts */
+    uint32_t                            nhooks;
+    unsigned                            listed:1;  /* in sh->turns */
+    unsigned                            timed:1;   /* in sh->hook_due */
+
     u_short                             len;
     u_char                              name[NGX_HTTP_CONDUIT_NAME_LEN];
 };
@@ -120,6 +198,10 @@ typedef struct {
     uint64_t                            vtime;
     uint32_t                            running;
     uint32_t                            waiting;
+    uint32_t                            away;          /* of other hosts: */
+    uint32_t                            away_waiting;  /* running, waiting */
+    uint32_t                            rivals;    /* hosts with any of them */
+    uint32_t                            starts;    /* not told others yet */
     conduit_window_t                    rpm;
     ngx_http_conduit_mask_t             claimers;  /* cells waiting to claim */
     ngx_atomic_t                        ok;        /* requests by outcome */
@@ -141,6 +223,14 @@ struct ngx_http_conduit_lane_s {
 
 
 /* what a poll reads comes first: two lines of the processor's cache */
+
+/* shards of the shared store, by the first byte of an id; bits of a mask */
+
+#define NGX_HTTP_CONDUIT_PARTS  64
+
+#define ngx_http_conduit_part(mask, id)                                       \
+    (((mask) >> ((id)[0] % NGX_HTTP_CONDUIT_PARTS)) & 1)
+
 
 struct ngx_http_conduit_task_node_s {
     u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
@@ -169,9 +259,23 @@ struct ngx_http_conduit_task_node_s {
     u_char                              attempts;
     u_char                              error_code;
     u_char                              hooks;     /* events of webhooks */
+    u_char                              committer; /* cell, of the ticket */
     unsigned                            slot:1;    /* counted in running */
     unsigned                            queued:1;  /* in the lane */
     unsigned                            timed:1;   /* in the due tree */
+    unsigned                            gone:1;    /* a webhook met a 410 */
+    unsigned                            draft:1;   /* not kept yet */
+    unsigned                            awaited:1; /* the ticket's end */
+    unsigned                            remote:1;  /* another host has it */
+    unsigned                            jump:1;    /* of the sequence */
+    unsigned                            unsaved:1; /* the store lacks it */
+    unsigned                            local:1;   /* has always lacked it */
+    unsigned                            doubt:1;   /* it may have an end */
+    unsigned                            handed:1;  /* another host delivers */
+    unsigned                            apart:1;   /* deliveries have a */
+                                                   /* lease of their own */
+    unsigned                            offline:1; /* the store cannot hear */
+                                                   /* of its next event */
 
     uint32_t                            metadata_off;  /* in document */
     uint32_t                            metadata_len;
@@ -181,11 +285,17 @@ struct ngx_http_conduit_task_node_s {
     ngx_rbtree_node_t                   due;       /* key: ngx_msec_t */
     ngx_queue_t                         tasks;     /* sh->tasks */
     ngx_queue_t                         siblings;  /* key->tasks */
+    ngx_queue_t                         changed;   /* key->changes */
     ngx_queue_t                         owned;     /* cell->owned */
     conduit_rank_node_t                 rank;      /* lane->queue */
     ngx_http_conduit_key_node_t        *holder;    /* of a worker's lease */
     ngx_http_conduit_lane_t            *lane;
     uint64_t                            lease;     /* fences late owners */
+    uint64_t                            ticket;    /* of a change that is */
+                                                   /* being kept; or 0 */
+    uint64_t                            number;    /* order of creation */
+    uint64_t                            stamp;     /* of the last change */
+    uint64_t                            begun;     /* of the start; or 0 */
 
     int64_t                             created;
     int64_t                             started;
@@ -197,10 +307,113 @@ struct ngx_http_conduit_task_node_s {
     ngx_msec_t                          timeout;
 
     ngx_http_conduit_mask_t             watchers;
+    ngx_msec_t                          followed;  /* by a host, until; or 0 */
 
     ngx_http_conduit_text_t             request;
     ngx_http_conduit_text_t             run;       /* between steps */
     ngx_http_conduit_text_t             webhook;
+    ngx_http_conduit_text_t             fresh;     /* document, with ticket */
+
+    ngx_queue_t                         deliveries;  /* by sequence */
+    ngx_msec_t                          told;      /* progress, last tried */
+    uint32_t                            owed;      /* deliveries not ended */
+    uint32_t                            posted;    /* events of it that the */
+                                                   /* shared store has */
+};
+
+
+/*
+ * Webhooks.  A delivery is one event on its way to the receiver of its task,
+ * and lives as long as the task; one without a task is a test event.  Of the
+ * deliveries of a task one at a time is on its way, in the order of their
+ * sequences; the others stand behind it.  That one waits in the due tree (for
+ * a pause to end), then at its origin, until a worker claims it.
+ */
+
+/* an attempt, as remembered */
+
+typedef struct {
+    int64_t                             at;        /* ms */
+    u_short                             number;    /* from 1 */
+    u_short                             status;    /* 0: none */
+    unsigned                            duration:20;   /* ms */
+    unsigned                            failure:8;     /* its class */
+    unsigned                            address:4;     /* class, or NOWHERE */
+} ngx_http_conduit_attempt_t;
+
+
+typedef struct {
+    ngx_uint_t                          n;         /* ever added */
+    ngx_http_conduit_attempt_t          attempts[
+                                            NGX_HTTP_CONDUIT_HOOK_ATTEMPTS];
+} ngx_http_conduit_hook_log_t;
+
+
+struct ngx_http_conduit_hook_node_s {
+    u_char                              id[CONDUIT_BASE62_LEN];  /* whe_... */
+    u_char                              event;     /* CONDUIT_HOOK_*, 0: test */
+    u_char                              state;
+
+    ngx_http_conduit_hook_node_t       *next;      /* hash */
+    ngx_http_conduit_key_node_t        *key;
+    ngx_http_conduit_task_node_t       *task;      /* NULL: test */
+    ngx_http_conduit_origin_t          *origin;
+
+    ngx_queue_t                         hooks;     /* sh->hooks */
+    ngx_queue_t                         siblings;  /* key->hooks */
+    ngx_queue_t                         queue;     /* task->deliveries */
+
+    union {
+        ngx_rbtree_node_t               tree;      /* timed or ready */
+        ngx_queue_t                     owned;     /* running: cell->hooks */
+    } u;
+
+    uint64_t                            order;     /* of creation */
+    uint64_t                            sequence;
+    uint64_t                            lease;     /* fences late owners */
+    int64_t                             created;
+    int64_t                             updated;
+    int64_t                             delivered; /* 0: not yet */
+    ngx_msec_t                          next_at;   /* of the next attempt */
+
+    ngx_http_conduit_text_t             text;      /* body, settings of test */
+    ngx_http_conduit_hook_log_t        *log;
+    conduit_breaker_ticket_t            ticket;    /* while running */
+
+    uint32_t                            body;      /* its length in text */
+    u_short                             attempts;  /* ever */
+    u_short                             tries;     /* of this schedule */
+    u_short                             last_status;
+    u_char                              last_failure;
+    u_char                              place;
+    u_char                              owner;     /* cell, or NOBODY */
+    unsigned                            jose:1;
+    unsigned                            once:1;    /* tried only once */
+    unsigned                            expiring:1;    /* an ended test */
+    unsigned                            local:1;   /* the store lacks it */
+};
+
+
+/*
+ * Where deliveries of a key go: scheme, host and port, as a digest.  It is
+ * there as long as deliveries name it.
+ */
+
+struct ngx_http_conduit_origin_s {
+    ngx_http_conduit_origin_t          *next;      /* hash */
+    ngx_http_conduit_key_node_t        *key;
+    ngx_queue_t                         queue;     /* sh->origins */
+    ngx_queue_t                         turn;      /* key->origins */
+    ngx_rbtree_node_t                   free;      /* sh->hook_due: breaker */
+    ngx_rbtree_t                        ready;     /* by creation */
+    ngx_rbtree_node_t                   sentinel;
+    conduit_breaker_t                   breaker;
+    uint32_t                            waiting;   /* in ready */
+    uint32_t                            running;
+    uint32_t                            refs;      /* deliveries */
+    unsigned                            listed:1;  /* in key->origins */
+    unsigned                            timed:1;   /* in sh->hook_due */
+    u_char                              digest[NGX_HTTP_CONDUIT_ID_LEN];
 };
 
 
@@ -213,12 +426,48 @@ struct ngx_http_conduit_idem_node_s {
     ngx_http_conduit_idem_node_t       *next;
     ngx_queue_t                         age;
     ngx_msec_t                          expires;
+    int64_t                             until;     /* the same, in ms of the */
+                                                   /* clock */
     u_char                              digest[32];
     u_char                              fingerprint[32];
     u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
     ngx_http_conduit_text_t             reply;
     u_short                             code;      /* 0: not ended yet */
     u_char                              owner;     /* cell while code is 0 */
+};
+
+
+/*
+ * A hub connection, found by the id that its token names.  Whoever holds the
+ * client's socket, or its pending request, owns it, and reads the inbox that
+ * POSTs fill, in whichever process they are served.  One that is between two
+ * polls, or waits for a client that was cut off, rests without an owner; one
+ * that has ended is kept for a while, for a successor to take over its
+ * subscriptions.  Requests that want to own it are numbered: the latest claim
+ * is the one that counts, and the owner gives way to it.
+ */
+
+struct ngx_http_conduit_session_s {
+    u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_http_conduit_session_t         *next;      /* hash */
+    ngx_http_conduit_key_node_t        *key;
+    ngx_queue_t                         sessions;  /* sh->sessions */
+    ngx_queue_t                         age;       /* resting, or ended */
+    ngx_http_conduit_text_t             inbox;
+    ngx_http_conduit_text_t             state;     /* see conduit_session.h */
+    ngx_msec_t                          expires;
+    ngx_msec_t                          opened;
+    uint32_t                            claim;     /* the latest */
+    uint32_t                            holder;    /* the owner's */
+    u_char                              owner;     /* cell, or NOBODY */
+    u_char                              heir;      /* cell that waits */
+    u_char                              transport;
+    u_char                              kind;
+    unsigned                            named:1;   /* the client knows the id */
+    unsigned                            resumable:1;
+    unsigned                            retire:1;  /* a successor is there */
+    unsigned                            ended:1;
+    unsigned                            farewell:1;    /* a poll is owed */
 };
 
 
@@ -234,9 +483,11 @@ typedef struct {
     ngx_uint_t                          generation;
     ngx_msec_t                          seen;
     ngx_queue_t                         owned;
+    ngx_queue_t                         hooks;     /* attempts here */
     uint32_t                            head;
     uint32_t                            tail;
     uint32_t                            size;      /* of the ring */
+    uint32_t                            tickets;   /* of this process */
     unsigned                            overrun:1;
     unsigned                            claims:1;
     u_char                             *ring;
@@ -263,11 +514,52 @@ typedef struct {
     ngx_atomic_t                        duration_sum[2];
     ngx_atomic_t                        waited[2][16];
     ngx_atomic_t                        waited_sum[2];
+    ngx_atomic_t                        hub_connects[3];
+    ngx_atomic_t                        hub_refused;
+    ngx_atomic_t                        hub_closed;
+    ngx_atomic_t                        hub_duration_sum;  /* ms */
+    ngx_atomic_t                        hub_reconnects;
+    ngx_atomic_t                        hub_invocations;
+    ngx_atomic_t                        hub_messages;
+    ngx_atomic_t                        hub_skipped;
+    ngx_atomic_t                        hub_slow;
+    ngx_atomic_t                        hub_latency_sum;   /* us */
+    ngx_atomic_t                        hub_latency_n;
+    ngx_atomic_t                        hook_queued;
+    ngx_atomic_t                        hook_ended[5];     /* by state */
+    ngx_atomic_t                        hook_attempts[CONDUIT_FAIL_N];
+    ngx_atomic_t                        hook_retries;      /* attempts */
+    ngx_atomic_t                        hook_trips;        /* of breakers */
+    ngx_atomic_t                        hook_latency[16];  /* of delivered */
+    ngx_atomic_t                        hook_latency_sum;  /* ms */
+    ngx_atomic_t                        hook_duration_sum; /* ms, attempts */
+    ngx_atomic_t                        store_batches;
+    ngx_atomic_t                        store_writes;
+    ngx_atomic_t                        store_failed;
+    ngx_atomic_t                        store_time;        /* ms */
+    ngx_atomic_t                        store_used;        /* bytes, now */
+    ngx_atomic_t                        store_bad;         /* 1: failing */
+    ngx_atomic_t                        store_loaded;      /* at start */
     ngx_atomic_t                        retries;
     ngx_atomic_t                        nomem;
     ngx_atomic_t                        takeovers;
     ngx_atomic_t                        repairs;
 } ngx_http_conduit_counters_t;
+
+
+/*
+ * What a task was before a change that has many parts.  While task is set its
+ * old texts are kept as well; whoever finds it set, after a kill, goes back.
+ */
+
+#define NGX_HTTP_CONDUIT_UNDO_TEXTS   8
+
+typedef struct {
+    ngx_http_conduit_task_node_t       *task;      /* NULL: no change */
+    ngx_http_conduit_task_node_t        was;
+    ngx_http_conduit_chunk_t           *texts[NGX_HTTP_CONDUIT_UNDO_TEXTS];
+    ngx_uint_t                          ntexts;
+} ngx_http_conduit_undo_t;
 
 
 typedef struct {
@@ -281,23 +573,75 @@ typedef struct {
     ngx_rbtree_node_t                   sentinel;
     ngx_queue_t                         idem_age;
 
+    ngx_queue_t                         sessions;
+    ngx_queue_t                         resting;   /* of them, to come again */
+    ngx_queue_t                         ended;
+
+    ngx_queue_t                         hooks;
+    ngx_queue_t                         origins;
+    ngx_queue_t                         turns;     /* keys, round robin */
+    ngx_rbtree_t                        hook_due;
+    ngx_rbtree_node_t                   hook_sentinel;
+
     ngx_http_conduit_task_node_t      **task_hash;
+    ngx_http_conduit_hook_node_t      **hook_hash;
+    ngx_http_conduit_origin_t         **origin_hash;
     ngx_http_conduit_idem_node_t      **idem_hash;
     ngx_http_conduit_key_node_t       **key_hash;
+    ngx_http_conduit_session_t        **session_hash;
     uint32_t                            task_mask;
+    uint32_t                            hook_mask;
     uint32_t                            idem_mask;
     uint32_t                            key_mask;
+    uint32_t                            session_mask;
 
     uint64_t                            seq;       /* of the lanes */
     uint64_t                            lease;
+    uint64_t                            stamp;
+    uint64_t                            number;
     uint32_t                            ntasks;
     uint32_t                            live;
     uint32_t                            status[5];
     uint32_t                            nkeys;
     uint32_t                            nidem;
     uint32_t                            nproviders;
+    uint32_t                            connections;
+    uint32_t                            nended;    /* sessions */
+    u_char                              secret[32];    /* of tokens */
+    u_char                              life[8];   /* tells zones apart */
+    u_char                              epoch[16]; /* of the shared store */
+    u_char                              parts[NGX_HTTP_CONDUIT_PARTS][16];
+                                                   /* of its shards */
+    void                               *journal;   /* of the embedded one */
+    ngx_atomic_t                        loading;   /* from it, later on */
+    ngx_uint_t                          orphans;   /* any such tickets? */
+    ngx_uint_t                          unsaved;   /* any such tasks? */
+    ngx_msec_t                          leased;    /* tasks, until */
+    uint64_t                            unleased;  /* but for these shards */
+    ngx_msec_t                          peered;    /* another host was there */
+    uint32_t                            away_live; /* of other hosts */
+    int64_t                             offset;    /* clock that all hosts */
+                                                   /* share less ours, ms */
+
+    uint64_t                            hook_order;
+    uint64_t                            promised;  /* bytes for events of */
+                                                   /* unfinished tasks */
+    uint32_t                            nhooks;
+    uint32_t                            hooks_owed;    /* not ended */
+    uint32_t                            hooks_running;
+    uint32_t                            norigins;
+
+    ngx_http_conduit_undo_t             undo;
 
     ngx_msec_t                          sweep;     /* media sweeper's lease */
+    ngx_msec_t                          leading;   /* since when it is seen */
+    ngx_uint_t                          leader;    /* cell + 1; or 0 */
+
+    ngx_uint_t                          shared;    /* there are other hosts */
+    ngx_msec_t                          joined;    /* them */
+    ngx_msec_t                          severed;   /* from them; 0: not */
+    uint32_t                            hosts;     /* that may post; with us */
+    ngx_msec_t                          hosts_at;  /* when there were so many */
 
     ngx_http_conduit_cell_t             cells[NGX_HTTP_CONDUIT_CELLS];
     ngx_http_conduit_provider_node_t    providers[NGX_HTTP_CONDUIT_PROVIDERS];
@@ -312,6 +656,9 @@ typedef struct {
     ngx_slab_pool_t                    *shpool;
     ngx_shm_zone_t                     *shm_zone;
     ngx_uint_t                          cell;      /* NOBODY before init */
+    ngx_uint_t                          recalls;   /* the store can be asked */
+    ngx_http_conduit_key_node_t        *ask;       /* needs permits; or NULL */
+    ngx_uint_t                          asked;     /* so many */
     ngx_uint_t                          generation;
 } ngx_http_conduit_zone_t;
 
@@ -328,17 +675,38 @@ ngx_uint_t ngx_http_conduit_zone_tight_locked(ngx_http_conduit_zone_t *zone);
 
 
 /*
+ * A change is made between these two: as a whole, or, if the process is killed
+ * in between, not at all.  The task stays linked.
+ */
+
+void ngx_http_conduit_undo_begin_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+void ngx_http_conduit_undo_end_locked(ngx_http_conduit_zone_t *zone);
+/* repair: back to what was */
+void ngx_http_conduit_undo_locked(ngx_http_conduit_zone_t *zone);
+
+
+/*
  * Texts.  Setting one fails if there is no memory for it and it does not fit
  * in the place of the old one, which then stays.
  */
 
 ngx_int_t ngx_http_conduit_text_set_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text, u_char *data, size_t len);
+/* room for that text is taken beforehand, unless it fits in the place */
+ngx_int_t ngx_http_conduit_text_reserve_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_text_t *text, ngx_http_conduit_text_t *fresh,
+    u_char *data, size_t len);
+void ngx_http_conduit_text_replace_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_text_t *text, ngx_http_conduit_text_t *fresh);
 /* puts a text that is not longer in the place of another, without memory */
 void ngx_http_conduit_text_shrink_locked(ngx_http_conduit_text_t *text,
     u_char *data, size_t len);
 void ngx_http_conduit_text_free_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text);
+/* all of the new part, or none */
+ngx_int_t ngx_http_conduit_text_append_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_text_t *text, u_char *data, size_t len);
 u_char *ngx_http_conduit_text_copy_locked(ngx_http_conduit_text_t *text,
     u_char *dst);
 u_char *ngx_http_conduit_text_slice_locked(ngx_http_conduit_text_t *text,
@@ -371,6 +739,9 @@ ngx_uint_t ngx_http_conduit_cell_take(ngx_http_conduit_zone_t *zone,
 /* are there processes of other generations, which cannot be woken? */
 ngx_uint_t ngx_http_conduit_cell_strangers(ngx_http_conduit_zone_t *zone);
 
+/* is any cell in it? */
+ngx_uint_t ngx_http_conduit_mask_any(ngx_http_conduit_mask_t *mask);
+
 #define ngx_http_conduit_mask_set(m, n)                                       \
     (m)->bits[(n) / 64] |= (uint64_t) 1 << ((n) % 64)
 #define ngx_http_conduit_mask_clear(m, n)                                     \
@@ -385,6 +756,126 @@ ngx_http_conduit_key_node_t *ngx_http_conduit_key_node(
     ngx_http_conduit_zone_t *zone, ngx_str_t *name);
 ngx_http_conduit_key_node_t *ngx_http_conduit_key_node_locked(
     ngx_http_conduit_zone_t *zone, ngx_str_t *name);
+
+
+/*
+ * Sessions of hubs.  What is changed under the lock is told to other processes
+ * after it: rings collects whom to wake, see ngx_http_conduit_cell_ring().
+ */
+
+#define NGX_HTTP_CONDUIT_SESSION_WS       0
+#define NGX_HTTP_CONDUIT_SESSION_SSE      1
+#define NGX_HTTP_CONDUIT_SESSION_LP       2
+
+typedef enum {
+    NGX_HTTP_CONDUIT_SESSION_OK = 0,
+    NGX_HTTP_CONDUIT_SESSION_MADE,         /* did not exist before */
+    NGX_HTTP_CONDUIT_SESSION_WAIT,         /* the owner has to give way */
+    NGX_HTTP_CONDUIT_SESSION_MORE,         /* the inbox holds something */
+    NGX_HTTP_CONDUIT_SESSION_WANTED,       /* by another request */
+    NGX_HTTP_CONDUIT_SESSION_NONE,         /* no such, or it has ended */
+    NGX_HTTP_CONDUIT_SESSION_BYE,          /* has ended, not told yet */
+    NGX_HTTP_CONDUIT_SESSION_OTHER,        /* another transport's */
+    NGX_HTTP_CONDUIT_SESSION_ACTIVE,       /* has its one connection */
+    NGX_HTTP_CONDUIT_SESSION_KEY_FULL,
+    NGX_HTTP_CONDUIT_SESSION_FULL,
+    NGX_HTTP_CONDUIT_SESSION_INBOX_FULL,
+    NGX_HTTP_CONDUIT_SESSION_NOMEM
+} ngx_http_conduit_session_e;
+
+/* how an owner leaves; all but REST end the session */
+
+typedef enum {
+    NGX_HTTP_CONDUIT_SESSION_REST = 0,     /* the client comes again */
+    NGX_HTTP_CONDUIT_SESSION_END,          /* a successor may take over */
+    NGX_HTTP_CONDUIT_SESSION_FORGET        /* the client has said goodbye */
+} ngx_http_conduit_leave_e;
+
+typedef struct {
+    ngx_http_conduit_mask_t             wake;      /* slots */
+    unsigned                            here:1;    /* this process, too */
+} ngx_http_conduit_rings_t;
+
+typedef struct {
+    u_char                             *id;
+    ngx_http_conduit_key_node_t        *key;
+    ngx_uint_t                          kind;
+    ngx_uint_t                          transport;
+    ngx_uint_t                          per_key;   /* limits */
+    ngx_uint_t                          total;
+    unsigned                            named:1;
+    unsigned                            fresh:1;   /* may be made */
+} ngx_http_conduit_session_want_t;
+
+/* is there room for one more?  OK, KEY_FULL or FULL */
+ngx_http_conduit_session_e ngx_http_conduit_session_room(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_key_node_t *key,
+    ngx_uint_t per_key, ngx_uint_t total);
+
+/*
+ * A request wants to own a session, which is made where there is none.  *claim
+ * is its number.  OK and MADE: it is the owner; WAIT: look again when woken.
+ */
+ngx_http_conduit_session_e ngx_http_conduit_session_claim(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
+    uint32_t *claim, ngx_http_conduit_rings_t *rings);
+
+/*
+ * What a woken claim has to do: OK (nothing, or it has just become the owner),
+ * MORE, WAIT, WANTED (leave) or NONE.
+ */
+ngx_http_conduit_session_e ngx_http_conduit_session_look(
+    ngx_http_conduit_zone_t *zone, u_char *id, uint32_t claim);
+
+/*
+ * For the owner: copies the state, or takes what is in the inbox, if it is not
+ * longer than size.  Returns the length; 0: nothing, or not the owner.
+ */
+size_t ngx_http_conduit_session_state(ngx_http_conduit_zone_t *zone,
+    u_char *id, uint32_t claim, u_char *dst, size_t size, ngx_msec_t *opened);
+size_t ngx_http_conduit_session_inbox(ngx_http_conduit_zone_t *zone,
+    u_char *id, uint32_t claim, u_char *dst, size_t size);
+
+/* for the owner: keeps a state, in case that this process dies */
+void ngx_http_conduit_session_save(ngx_http_conduit_zone_t *zone, u_char *id,
+    uint32_t claim, u_char *state, size_t len);
+
+/* for the owner: a client that is cut off may come again */
+void ngx_http_conduit_session_resumable(ngx_http_conduit_zone_t *zone,
+    u_char *id, uint32_t claim);
+
+/* the owner leaves a state, which may be empty */
+void ngx_http_conduit_session_leave(ngx_http_conduit_zone_t *zone, u_char *id,
+    uint32_t claim, ngx_http_conduit_leave_e how, u_char *state, size_t len,
+    ngx_http_conduit_rings_t *rings);
+
+/* bytes of a POST; OK, NONE, OTHER, INBOX_FULL or NOMEM */
+ngx_http_conduit_session_e ngx_http_conduit_session_post(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
+    u_char *data, size_t len, size_t max, ngx_http_conduit_rings_t *rings);
+
+/* the client ends a session of LongPolling; OK, NONE or OTHER */
+ngx_http_conduit_session_e ngx_http_conduit_session_delete(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
+    ngx_http_conduit_rings_t *rings);
+
+/*
+ * A successor asks for the state of a session, which ends by that.  OK: it has
+ * been moved to dst, *len bytes; WAIT: look again when woken, or with a buffer
+ * of *len bytes; NONE.
+ */
+ngx_http_conduit_session_e ngx_http_conduit_session_succeed(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
+    u_char *dst, size_t size, size_t *len, ngx_http_conduit_rings_t *rings);
+
+/* ends what has rested, and forgets what has ended, for too long */
+void ngx_http_conduit_session_sweep(ngx_http_conduit_zone_t *zone,
+    ngx_uint_t total);
+
+/* a process has gone, and its connections with it */
+void ngx_http_conduit_session_disown_locked(ngx_http_conduit_zone_t *zone,
+    ngx_uint_t cell);
+void ngx_http_conduit_session_repair_locked(ngx_http_conduit_zone_t *zone);
 
 
 /* providers and their lanes; NULL or NGX_ERROR: no memory, or too many */
@@ -413,14 +904,229 @@ ngx_http_conduit_task_node_t *ngx_http_conduit_node_alloc_locked(
     ngx_http_conduit_zone_t *zone);
 void ngx_http_conduit_node_link_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
+
+/*
+ * A draft: links the node for this process only; finds it by its lease, which
+ * it loses with the process; makes it a task.
+ */
+void ngx_http_conduit_node_draft_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+/* a draft, too */
+ngx_http_conduit_task_node_t *ngx_http_conduit_node_any_locked(
+    ngx_http_conduit_zone_t *zone, u_char *id);
+
+ngx_http_conduit_task_node_t *ngx_http_conduit_node_drafted_locked(
+    ngx_http_conduit_zone_t *zone, u_char *id, uint64_t lease);
+void ngx_http_conduit_node_publish_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+
+/* one more task: in the order of creation, also with those of other hosts */
+uint64_t ngx_http_conduit_node_number_locked(ngx_http_conduit_zone_t *zone);
+
+/* into the tasks of its key; drafts may become tasks in another order */
+void ngx_http_conduit_node_sort_locked(ngx_http_conduit_task_node_t *node);
+
+/*
+ * Tickets: taken by this process, given back by it or for it.  hide says that
+ * the change will end the task: nobody begins it meanwhile.  Another cell, or
+ * NOBODY, may get to be the one that has it kept.
+ */
+void ngx_http_conduit_node_commit_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t cell);
+void ngx_http_conduit_node_mark_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t hide);
+void ngx_http_conduit_node_unmark_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+
+/* makes a copy of the node, or a task of this host of the copy */
+void ngx_http_conduit_node_remote_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t on);
+
 void ngx_http_conduit_node_free_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 void ngx_http_conduit_node_due_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 void ngx_http_conduit_node_own_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node, ngx_uint_t cell);
+/* the task has changed: it is now the last in the order of changes */
+void ngx_http_conduit_node_changed_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
 void ngx_http_conduit_node_slot_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node, ngx_uint_t on);
+
+
+/*
+ * Deliveries.  A draft holds all that is known outside of the lock; alloc()
+ * makes the node of it (NGX_DECLINED: this event has been queued before, or
+ * it is not to be queued; NGX_ERROR: no memory), which is then either linked
+ * or given up: both cannot fail.
+ */
+
+typedef struct {
+    conduit_breaker_conf_t              breaker;
+    ngx_uint_t                          per_origin;
+    ngx_uint_t                          per_key;
+    ngx_uint_t                          total;
+    uint64_t                            unleased;  /* shards: another host */
+                                                   /* may go on there */
+    ngx_msec_t                          ttl;       /* of test events */
+} ngx_http_conduit_hook_conf_t;
+
+typedef struct {
+    u_char                              id[CONDUIT_BASE62_LEN];
+    u_char                              origin[NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_uint_t                          event;     /* CONDUIT_HOOK_*, 0: test */
+    uint64_t                            sequence;
+    int64_t                             created;
+    ngx_str_t                           body;
+    ngx_str_t                           settings;  /* of a test event */
+    uint32_t                            rate;      /* of the key */
+    uint32_t                            span;
+    unsigned                            jose:1;
+    ngx_http_conduit_hook_node_t       *node;      /* set by alloc() */
+} ngx_http_conduit_hook_draft_t;
+
+ngx_int_t ngx_http_conduit_hook_alloc_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_draft_t *draft, ngx_http_conduit_key_node_t *key,
+    ngx_http_conduit_task_node_t *task);
+void ngx_http_conduit_hook_link_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_draft_t *draft);
+void ngx_http_conduit_hook_free_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_node_t *hook);
+
+ngx_http_conduit_hook_node_t *ngx_http_conduit_hook_find_locked(
+    ngx_http_conduit_zone_t *zone, u_char *id);
+
+/* with all its deliveries; none of them is owed any more */
+void ngx_http_conduit_hook_leave_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *task);
+
+/*
+ * What room the last event of an unfinished task may need: counted while it
+ * is unfinished, and left to it by new tasks.
+ */
+void ngx_http_conduit_hook_promise_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *task, ngx_uint_t on);
+
+
+/*
+ * Attempts.  claim() finds the delivery whose turn it is and gives it to this
+ * process; NGX_AGAIN: none, *wait is set to the time until the next one may be
+ * due, or 0.  The text that is copied has to fit in buf, else it is claimed
+ * and copied is 0: see copy().
+ */
+
+typedef struct {
+    u_char                              id[CONDUIT_BASE62_LEN];
+    u_char                              task[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t                            lease;
+    uint64_t                            sequence;
+    ngx_http_conduit_key_node_t        *key;
+    ngx_uint_t                          event;
+    ngx_uint_t                          kind;
+    ngx_uint_t                          attempts;  /* made so far */
+    ngx_uint_t                          tries;     /* of this schedule */
+    int64_t                             created;
+    size_t                              body;      /* its length, and that */
+    size_t                              settings;  /* of the JSON behind it */
+    unsigned                            jose:1;
+    unsigned                            once:1;
+    unsigned                            copied:1;
+} ngx_http_conduit_hook_claim_t;
+
+ngx_int_t ngx_http_conduit_hook_claim_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_conf_t *conf, ngx_http_conduit_hook_claim_t *claim,
+    u_char *buf, size_t size, ngx_msec_t *wait);
+/* NGX_DECLINED: the lease is gone */
+ngx_int_t ngx_http_conduit_hook_copy_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_claim_t *claim, u_char *buf);
+
+/* the rate of a key as it is configured now; NGX_ERROR: no memory */
+ngx_int_t ngx_http_conduit_hook_rate_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_key_node_t *key, uint32_t rate, uint32_t span);
+
+/*
+ * A claim may leave in zone->ask a key that needs permits, zone->asked of them.
+ * permit() brings them, to be used until that time, or (n is 0) says that
+ * there are none until then.  span() is the time that the rate is counted for.
+ */
+uint32_t ngx_http_conduit_hook_span(ngx_http_conduit_key_node_t *key);
+void ngx_http_conduit_hook_permit_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_key_node_t *key, uint32_t n, ngx_msec_t until);
+
+/* a POST was sent long after it was claimed: the rate counts it then */
+void ngx_http_conduit_hook_sent_locked(ngx_http_conduit_key_node_t *key);
+
+typedef struct {
+    u_char                              id[CONDUIT_BASE62_LEN];
+    uint64_t                            lease;
+    conduit_failure_e                   failure;
+    ngx_uint_t                          status;    /* 0: none */
+    ngx_uint_t                          address;   /* class, or NOWHERE */
+    int64_t                             at;        /* begin, ms */
+    ngx_msec_t                          duration;
+    ngx_msec_t                          pause;     /* if it is retried */
+    unsigned                            retry:1;
+    unsigned                            drop:1;    /* it cannot be sent */
+
+    /* results */
+
+    conduit_breaker_change_e            change;
+    ngx_uint_t                          state;     /* of the delivery now */
+    int64_t                             latency;   /* since creation */
+} ngx_http_conduit_hook_result_t;
+
+/* NGX_OK, or NGX_DECLINED: somebody else goes on with it */
+ngx_int_t ngx_http_conduit_hook_end_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_conf_t *conf,
+    ngx_http_conduit_hook_result_t *result);
+
+/* the attempt was not made, or nobody knows how it went: it is made again */
+void ngx_http_conduit_hook_back_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_node_t *hook, ngx_msec_t after);
+
+/* an ended delivery begins anew; NGX_OK or NGX_DECLINED: it has not ended */
+ngx_int_t ngx_http_conduit_hook_again_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_node_t *hook);
+
+/*
+ * The deliveries of the task are another host's from now on, or this one's
+ * again.  Attempts that are under way end as usual.
+ */
+void ngx_http_conduit_hook_hand_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *task, ngx_uint_t on);
+
+/* one from the store that has ended before the start */
+void ngx_http_conduit_hook_restore_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_hook_node_t *hook, ngx_uint_t state);
+
+/* of a cell that is gone; returns how many attempts it had */
+ngx_uint_t ngx_http_conduit_hook_disown_locked(ngx_http_conduit_zone_t *zone,
+    ngx_uint_t cell);
+void ngx_http_conduit_hook_repair_locked(ngx_http_conduit_zone_t *zone);
+
+
+/* what a delivery looks like: pending may be parked */
+
+ngx_uint_t ngx_http_conduit_hook_state_locked(
+    ngx_http_conduit_hook_node_t *hook);
+
+
+/*
+ * The "webhook" of a status document: how the delivery of the event stands
+ * that tells the task's end.  NGX_OK, or NGX_DECLINED: the task has no webhook
+ * or does not want to be told such an end (hooks of the node tells which).
+ */
+
+typedef struct {
+    ngx_uint_t                          state;
+    ngx_uint_t                          attempts;
+    ngx_uint_t                          last_status;   /* 0: null */
+    ngx_uint_t                          last_failure;  /* 0: null */
+} ngx_http_conduit_hook_sum_t;
+
+ngx_int_t ngx_http_conduit_hook_sum_locked(ngx_http_conduit_task_node_t *task,
+    ngx_http_conduit_hook_sum_t *sum);
 
 
 /* idempotency records */
@@ -430,6 +1136,7 @@ ngx_http_conduit_idem_node_t *ngx_http_conduit_idem_find_locked(
 ngx_http_conduit_idem_node_t *ngx_http_conduit_idem_insert_locked(
     ngx_http_conduit_zone_t *zone, u_char *digest, u_char *fingerprint,
     u_char *id);
+void ngx_http_conduit_idem_relink_locked(ngx_http_conduit_zone_t *zone);
 void ngx_http_conduit_idem_free_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_idem_node_t *idem);
 
