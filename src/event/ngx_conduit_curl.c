@@ -11,6 +11,7 @@
 
 /* kept connections; each holds a descriptor, but no connection of nginx */
 #define NGX_CONDUIT_CURL_CONNECTIONS  128
+#define NGX_CONDUIT_CURL_POSTS        256
 
 /* easy handles that are kept for the next transfers */
 #define NGX_CONDUIT_CURL_HANDLES      32
@@ -20,34 +21,28 @@
 
 
 typedef struct {
-    CURLM             *multi;
-    ngx_queue_t        active;
-    ngx_queue_t        todo;
-    ngx_uint_t         nactive;
-    ngx_uint_t         nconnecting;
-    ngx_event_t        timer;
-    ngx_event_t        work;
-    ngx_connection_t   dumb;
-    ngx_uint_t         closing;         /* unsigned  closing:1; */
-    ngx_uint_t         inside;          /* unsigned  inside:1; */
-    ngx_uint_t         nhandles;
-    CURL              *handles[NGX_CONDUIT_CURL_HANDLES];
+    ngx_conduit_curl_group_t   groups[NGX_CONDUIT_TRANSFER_GROUPS];
+    ngx_queue_t                active;
+    ngx_queue_t                todo;
+    ngx_uint_t                 nactive;
+    ngx_uint_t                 nconnecting;
+    ngx_event_t                work;
+    ngx_connection_t           dumb;
+    ngx_uint_t                 closing;     /* unsigned  closing:1; */
+    ngx_uint_t                 inside;      /* unsigned  inside:1; */
+    ngx_uint_t                 nhandles;
+    CURL                      *handles[NGX_CONDUIT_CURL_HANDLES];
 } ngx_conduit_curl_process_t;
 
 
-static ngx_int_t ngx_conduit_curl_multi(ngx_conduit_curl_process_t *cp,
-    ngx_log_t *log);
-static int ngx_conduit_curl_socket(CURL *easy, curl_socket_t fd, int what,
-    void *data, void *socket_data);
-static ngx_connection_t *ngx_conduit_curl_connection(curl_socket_t fd);
-static void ngx_conduit_curl_free_connection(ngx_connection_t *c);
-static ngx_int_t ngx_conduit_curl_events(ngx_connection_t *c, int what);
-static ngx_int_t ngx_conduit_curl_event(ngx_event_t *ev, ngx_int_t event,
-    ngx_uint_t on);
+static ngx_int_t ngx_conduit_curl_multi(ngx_conduit_curl_group_t *group,
+    long connections, ngx_log_t *log);
+static ngx_conduit_curl_group_t *ngx_conduit_curl_group(
+    ngx_conduit_exchange_t *x);
 static int ngx_conduit_curl_timer(CURLM *multi, long timeout, void *data);
-static void ngx_conduit_curl_event_handler(ngx_event_t *ev);
 static void ngx_conduit_curl_timer_handler(ngx_event_t *ev);
-static void ngx_conduit_curl_action(curl_socket_t fd, int mask);
+static void ngx_conduit_curl_action(ngx_conduit_curl_group_t *group,
+    curl_socket_t fd, int mask);
 static void ngx_conduit_curl_work_handler(ngx_event_t *ev);
 static void ngx_conduit_curl_close(void);
 
@@ -88,27 +83,39 @@ ngx_conduit_curl_init(ngx_cycle_t *cycle)
 
     cp->dumb.fd = (ngx_socket_t) -1;
 
-    cp->timer.data = &cp->dumb;
-    cp->timer.handler = ngx_conduit_curl_timer_handler;
-    cp->timer.log = cycle->log;
-
-    /* each transfer has a timer that counts */
-    cp->timer.cancelable = 1;
-
     cp->work.data = &cp->dumb;
     cp->work.handler = ngx_conduit_curl_work_handler;
     cp->work.log = cycle->log;
 
     ngx_conduit_lookup_init();
 
-    return ngx_conduit_curl_multi(cp, cycle->log);
+    if (ngx_conduit_curl_multi(&cp->groups[NGX_CONDUIT_TRANSFER_CALLS],
+                               NGX_CONDUIT_CURL_CONNECTIONS, cycle->log)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_conduit_curl_multi(&cp->groups[NGX_CONDUIT_TRANSFER_POSTS],
+                                  NGX_CONDUIT_CURL_POSTS, cycle->log);
 }
 
 
 static ngx_int_t
-ngx_conduit_curl_multi(ngx_conduit_curl_process_t *cp, ngx_log_t *log)
+ngx_conduit_curl_multi(ngx_conduit_curl_group_t *group, long connections,
+    ngx_log_t *log)
 {
     CURLM  *multi;
+
+    group->dumb.fd = (ngx_socket_t) -1;
+    group->dumb.data = group;
+
+    group->timer.data = &group->dumb;
+    group->timer.handler = ngx_conduit_curl_timer_handler;
+    group->timer.log = log;
+
+    /* each transfer has a timer that counts */
+    group->timer.cancelable = 1;
 
     multi = curl_multi_init();
     if (multi == NULL) {
@@ -118,27 +125,36 @@ ngx_conduit_curl_multi(ngx_conduit_curl_process_t *cp, ngx_log_t *log)
 
     (void) curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION,
                              ngx_conduit_curl_socket);
+    (void) curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, group);
     (void) curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION,
                              ngx_conduit_curl_timer);
-    (void) curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
-                             (long) NGX_CONDUIT_CURL_CONNECTIONS);
+    (void) curl_multi_setopt(multi, CURLMOPT_TIMERDATA, group);
+    (void) curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections);
 
-    cp->multi = multi;
+    group->multi = multi;
 
     return NGX_OK;
+}
+
+
+static ngx_conduit_curl_group_t *
+ngx_conduit_curl_group(ngx_conduit_exchange_t *x)
+{
+    return &ngx_conduit_curl.groups[x->transfer->group];
 }
 
 
 void
 ngx_conduit_curl_exit(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                   i;
     ngx_queue_t                 *q;
     ngx_conduit_exchange_t      *x;
     ngx_conduit_curl_process_t  *cp;
 
     cp = &ngx_conduit_curl;
 
-    if (cp->multi == NULL) {
+    if (cp->groups[0].multi == NULL) {
         return;
     }
 
@@ -154,11 +170,12 @@ ngx_conduit_curl_exit(ngx_cycle_t *cycle)
         curl_easy_cleanup(cp->handles[--cp->nhandles]);
     }
 
-    (void) curl_multi_cleanup(cp->multi);
+    for (i = 0; i < NGX_CONDUIT_TRANSFER_GROUPS; i++) {
+        (void) curl_multi_cleanup(cp->groups[i].multi);
+        cp->groups[i].multi = NULL;
+    }
 
     ERR_clear_error();
-
-    cp->multi = NULL;
 }
 
 
@@ -272,7 +289,7 @@ ngx_conduit_curl_add(ngx_conduit_exchange_t *x)
         return CURLM_OUT_OF_MEMORY;
     }
 
-    code = curl_multi_add_handle(ngx_conduit_curl.multi, x->easy);
+    code = curl_multi_add_handle(ngx_conduit_curl_group(x)->multi, x->easy);
 
     if (code != CURLM_OK) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
@@ -292,6 +309,7 @@ void
 ngx_conduit_curl_connected(ngx_conduit_exchange_t *x)
 {
     if (x->connecting) {
+        ngx_memzero(x->pending, sizeof(x->pending));
         x->connecting = 0;
         ngx_conduit_curl.nconnecting--;
     }
@@ -303,9 +321,11 @@ ngx_conduit_curl_remove(ngx_conduit_exchange_t *x)
 {
     CURLMcode  code;
 
-    ngx_conduit_curl_connected(x);
+    /* sockets that connect are told of in here, after they were closed */
 
-    code = curl_multi_remove_handle(ngx_conduit_curl.multi, x->easy);
+    code = curl_multi_remove_handle(ngx_conduit_curl_group(x)->multi, x->easy);
+
+    ngx_conduit_curl_connected(x);
 
     /* the error queue of OpenSSL is shared with nginx's own connections */
 
@@ -339,141 +359,12 @@ ngx_conduit_curl_resume(ngx_conduit_exchange_t *x)
 
 
 static int
-ngx_conduit_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
-    void *socket_data)
-{
-    ngx_connection_t        *c = socket_data;
-    ngx_conduit_exchange_t  *x;
-
-    if (what == CURL_POLL_REMOVE) {
-
-        if (c) {
-            ngx_conduit_curl_free_connection(c);
-        }
-
-        return 0;
-    }
-
-    if (c == NULL) {
-        c = ngx_conduit_curl_connection(fd);
-    }
-
-    if (c == NULL || ngx_conduit_curl_events(c, what) != NGX_OK) {
-
-        /* a socket without events: its transfer is ended soon */
-
-        if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &x)
-                == CURLE_OK
-            && x != NULL)
-        {
-            x->failure = NGX_CONDUIT_TRANSFER_INTERNAL;
-            ngx_conduit_curl_queue(x);
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_connection_t *
-ngx_conduit_curl_connection(curl_socket_t fd)
-{
-    ngx_connection_t  *c;
-
-    c = ngx_get_connection(fd, ngx_cycle->log);
-    if (c == NULL) {
-        return NULL;
-    }
-
-    c->log = ngx_cycle->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = ngx_conduit_curl_event_handler;
-    c->write->handler = ngx_conduit_curl_event_handler;
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-
-    if (curl_multi_assign(ngx_conduit_curl.multi, fd, c) != CURLM_OK) {
-        ngx_conduit_curl_free_connection(c);
-        return NULL;
-    }
-
-    return c;
-}
-
-
-/*
- * The descriptor is libcurl's, which closes it after this or keeps it for
- * another transfer; nothing of ours may stay attached to it.
- */
-
-static void
-ngx_conduit_curl_free_connection(ngx_connection_t *c)
-{
-    (void) ngx_conduit_curl_events(c, CURL_POLL_NONE);
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    ngx_free_connection(c);
-
-    /* events of this turn of the loop that are not yet handled are stale */
-    c->fd = (ngx_socket_t) -1;
-}
-
-
-static ngx_int_t
-ngx_conduit_curl_events(ngx_connection_t *c, int what)
-{
-    ngx_uint_t  rd, wr;
-
-    rd = (what == CURL_POLL_IN || what == CURL_POLL_INOUT);
-    wr = (what == CURL_POLL_OUT || what == CURL_POLL_INOUT);
-
-    /* what is wanted comes first, so that the descriptor is kept registered */
-
-    if ((rd && ngx_conduit_curl_event(c->read, NGX_READ_EVENT, 1) != NGX_OK)
-        || (wr
-            && ngx_conduit_curl_event(c->write, NGX_WRITE_EVENT, 1) != NGX_OK)
-        || (!rd
-            && ngx_conduit_curl_event(c->read, NGX_READ_EVENT, 0) != NGX_OK)
-        || (!wr
-            && ngx_conduit_curl_event(c->write, NGX_WRITE_EVENT, 0) != NGX_OK))
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* level-triggered, as libcurl expects: it does not read until EAGAIN */
-
-static ngx_int_t
-ngx_conduit_curl_event(ngx_event_t *ev, ngx_int_t event, ngx_uint_t on)
-{
-    if (on && !ev->active) {
-        return ngx_add_event(ev, event, 0);
-    }
-
-    if (!on && ev->active) {
-        return ngx_del_event(ev, event, 0);
-    }
-
-    return NGX_OK;
-}
-
-
-static int
 ngx_conduit_curl_timer(CURLM *multi, long timeout, void *data)
 {
-    ngx_event_t  *ev;
+    ngx_event_t               *ev;
+    ngx_conduit_curl_group_t  *group = data;
 
-    ev = &ngx_conduit_curl.timer;
+    ev = &group->timer;
 
     /* a timer that is set would keep its time if the new one is near it */
 
@@ -489,7 +380,7 @@ ngx_conduit_curl_timer(CURLM *multi, long timeout, void *data)
 }
 
 
-static void
+void
 ngx_conduit_curl_event_handler(ngx_event_t *ev)
 {
     ngx_connection_t  *c;
@@ -502,7 +393,7 @@ ngx_conduit_curl_event_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_conduit_curl_action(c->fd,
+    ngx_conduit_curl_action(c->data, c->fd,
                             ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 
@@ -510,12 +401,17 @@ ngx_conduit_curl_event_handler(ngx_event_t *ev)
 static void
 ngx_conduit_curl_timer_handler(ngx_event_t *ev)
 {
-    ngx_conduit_curl_action(CURL_SOCKET_TIMEOUT, 0);
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    ngx_conduit_curl_action(c->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 
 static void
-ngx_conduit_curl_action(curl_socket_t fd, int mask)
+ngx_conduit_curl_action(ngx_conduit_curl_group_t *group, curl_socket_t fd,
+    int mask)
 {
     int                          n;
     CURL                        *easy;
@@ -529,7 +425,7 @@ ngx_conduit_curl_action(curl_socket_t fd, int mask)
 
     cp->inside = 1;
 
-    rc = curl_multi_socket_action(cp->multi, fd, mask, &n);
+    rc = curl_multi_socket_action(group->multi, fd, mask, &n);
 
     cp->inside = 0;
 
@@ -542,7 +438,7 @@ ngx_conduit_curl_action(curl_socket_t fd, int mask)
     }
 
     for ( ;; ) {
-        msg = curl_multi_info_read(cp->multi, &n);
+        msg = curl_multi_info_read(group->multi, &n);
 
         if (msg == NULL) {
             break;
@@ -569,8 +465,10 @@ ngx_conduit_curl_action(curl_socket_t fd, int mask)
 static void
 ngx_conduit_curl_work_handler(ngx_event_t *ev)
 {
+    ngx_uint_t                   i;
     ngx_queue_t                 *q;
     ngx_conduit_exchange_t      *x;
+    ngx_conduit_curl_group_t    *group;
     ngx_conduit_curl_process_t  *cp;
 
     cp = &ngx_conduit_curl;
@@ -587,11 +485,16 @@ ngx_conduit_curl_work_handler(ngx_event_t *ev)
 
     /* what was just started need not wait for a turn of the loop */
 
-    if (cp->timer.timer_set
-        && (ngx_msec_int_t) (cp->timer.timer.key - ngx_current_msec) <= 0)
-    {
-        ngx_del_timer(&cp->timer);
-        ngx_conduit_curl_action(CURL_SOCKET_TIMEOUT, 0);
+    for (i = 0; i < NGX_CONDUIT_TRANSFER_GROUPS; i++) {
+        group = &cp->groups[i];
+
+        if (group->timer.timer_set
+            && (ngx_msec_int_t) (group->timer.timer.key - ngx_current_msec)
+               <= 0)
+        {
+            ngx_del_timer(&group->timer);
+            ngx_conduit_curl_action(group, CURL_SOCKET_TIMEOUT, 0);
+        }
     }
 }
 

@@ -10,7 +10,8 @@
 
 /*
  * HTTP transfers by libcurl on the event loop of a worker process: one multi
- * handle per process, no policy.  Nothing outside of this folder sees libcurl.
+ * handle per process and group of transfers, no policy.  Nothing outside of
+ * this folder sees libcurl.
  *
  * A transfer is created, filled in, started, and ends by exactly one call of
  * its handler, unless it is cancelled first.  The handler is never called
@@ -50,6 +51,13 @@
 #define NGX_CONDUIT_TRANSFER_INTERNAL   9   /* no memory, no connections */
 
 
+/* transfers of a group share connections, and should have the same CAs */
+
+#define NGX_CONDUIT_TRANSFER_CALLS      0   /* to providers */
+#define NGX_CONDUIT_TRANSFER_POSTS      1   /* of webhooks */
+#define NGX_CONDUIT_TRANSFER_GROUPS     2
+
+
 typedef struct ngx_conduit_transfer_s  ngx_conduit_transfer_t;
 
 typedef void (*ngx_conduit_transfer_handler_pt)(ngx_conduit_transfer_t *t);
@@ -85,6 +93,8 @@ struct ngx_conduit_transfer_s {
     ngx_array_t                        headers;    /* of ngx_keyval_t */
     ngx_str_t                          body;       /* sent if data != NULL */
 
+    ngx_uint_t                         group;      /* NGX_CONDUIT_TRANSFER_ */
+
     ngx_msec_t                         connect_timeout;   /* 5s; TLS included,
                                                              DNS is not */
     ngx_msec_t                         timeout;    /* 30s; the whole transfer,
@@ -100,6 +110,10 @@ struct ngx_conduit_transfer_s {
 
     ngx_str_t                          trusted_certificate; /* PEM file; the
                                                       system's CAs if empty */
+    ngx_str_t                          bind;       /* own address, or empty */
+    time_t                             idle;       /* s that a connection may
+                                                      have been idle; 0: the
+                                                      usual for "once" */
 
     ngx_conduit_transfer_address_pt    address;    /* NULL: all are allowed */
     void                              *address_data;
@@ -115,6 +129,9 @@ struct ngx_conduit_transfer_s {
      */
     unsigned                           once:1;
 
+    /* the lookup is a part of connect_timeout */
+    unsigned                           strict:1;
+
     /* the reply, for sink() and the handler */
 
     ngx_uint_t                         error;      /* NGX_CONDUIT_TRANSFER_* */
@@ -126,10 +143,16 @@ struct ngx_conduit_transfer_s {
     const char                        *message;    /* why it failed; no data
                                                       of the peer in it */
     ngx_msec_t                         elapsed;
+    ngx_msec_t                         waited;     /* until the request was
+                                                      sent */
 
     unsigned                           sent:1;     /* a byte of the request
                                                       may have left */
     unsigned                           reused:1;   /* on a kept connection */
+    unsigned                           connected:1;   /* and allowed */
+    unsigned                           headed:1;   /* the final header block
+                                                      is complete; error tells
+                                                      of what came then */
 
     /* private */
 

@@ -420,6 +420,25 @@ ngx_conduit_exchange_done(ngx_conduit_exchange_t *x, CURLcode code)
 
     t = x->transfer;
 
+    /* nothing was sent on the kept connection: another one is made */
+
+    if (x->stale && !x->fresh) {
+        x->fresh = 1;
+
+        ngx_conduit_curl_remove(x);
+
+        if (curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK
+            && ngx_conduit_curl_add(x) == CURLM_OK)
+        {
+            return;
+        }
+
+        x->state = NGX_CONDUIT_EXCHANGE_READY;
+        ngx_conduit_exchange_fail(x, NGX_CONDUIT_TRANSFER_INTERNAL,
+                                  "no connection is free");
+        return;
+    }
+
     ngx_conduit_exchange_result(x);
 
     t->error = ngx_conduit_exchange_error(x, code);

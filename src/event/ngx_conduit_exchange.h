@@ -35,6 +35,9 @@
 #define NGX_CONDUIT_EXCHANGE_HEADERS  65536
 
 
+#define NGX_CONDUIT_EXCHANGE_PENDING  2
+
+
 typedef struct ngx_conduit_exchange_s  ngx_conduit_exchange_t;
 
 struct ngx_conduit_exchange_s {
@@ -55,6 +58,9 @@ struct ngx_conduit_exchange_s {
     struct curl_slist         *headers;
     ngx_conduit_lookup_t       lookup;
 
+    /* of sockets that are connecting, two families at a time */
+    ngx_connection_t          *pending[NGX_CONDUIT_EXCHANGE_PENDING];
+
     ngx_event_t                timer;
     ngx_msec_t                 start;
     ngx_msec_t                 last;        /* when a byte came */
@@ -73,10 +79,26 @@ struct ngx_conduit_exchange_s {
     unsigned                   paused:1;
     unsigned                   resume:1;
     unsigned                   cancelled:1;
+    unsigned                   stale:1;     /* the kept connection goes to an
+                                               address the host has left */
+    unsigned                   fresh:1;     /* no kept connection then */
 };
 
 
-/* ngx_conduit_curl.c: the multi handle */
+/*
+ * Transfers that share connections and a parsed file of CAs: libcurl keeps
+ * one such file for a multi handle, so that two in turn would be parsed for
+ * each connection.
+ */
+
+typedef struct {
+    CURLM             *multi;
+    ngx_event_t        timer;
+    ngx_connection_t   dumb;
+} ngx_conduit_curl_group_t;
+
+
+/* ngx_conduit_curl.c: the multi handles */
 
 void ngx_conduit_curl_queue(ngx_conduit_exchange_t *x);
 void ngx_conduit_curl_enter(ngx_conduit_exchange_t *x);
@@ -90,6 +112,14 @@ CURLcode ngx_conduit_curl_resume(ngx_conduit_exchange_t *x);
 ngx_uint_t ngx_conduit_curl_closing(void);
 ngx_uint_t ngx_conduit_curl_inside(void);
 
+void ngx_conduit_curl_event_handler(ngx_event_t *ev);
+
+/* ngx_conduit_socket.c: sockets */
+
+int ngx_conduit_curl_socket(CURL *easy, curl_socket_t fd, int what,
+    void *data, void *socket_data);
+void ngx_conduit_curl_opened(ngx_conduit_exchange_t *x, curl_socket_t fd);
+
 /* ngx_conduit_exchange.c: the life of one */
 
 void ngx_conduit_exchange_work(ngx_conduit_exchange_t *x);
@@ -101,6 +131,14 @@ void ngx_conduit_exchange_destroy(ngx_conduit_exchange_t *x);
 /* ngx_conduit_options.c: its options and callbacks */
 
 CURLcode ngx_conduit_exchange_setup(ngx_conduit_exchange_t *x);
+
+/* ngx_conduit_guard.c: callbacks that may say no */
+
+int ngx_conduit_exchange_resolve(void *resolver, void *reserved, void *data);
+curl_socket_t ngx_conduit_exchange_socket(void *data, curlsocktype purpose,
+    struct curl_sockaddr *address);
+int ngx_conduit_exchange_prereq(void *data, char *ip, char *local_ip,
+    int port, int local_port);
 
 
 #endif /* _NGX_CONDUIT_EXCHANGE_H_INCLUDED_ */

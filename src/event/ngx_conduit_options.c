@@ -37,14 +37,6 @@ static ngx_uint_t ngx_conduit_exchange_has(ngx_conduit_transfer_t *t,
     const char *name);
 static char *ngx_conduit_exchange_string(ngx_pool_t *pool, ngx_str_t *s);
 
-static int ngx_conduit_exchange_resolve(void *resolver, void *reserved,
-    void *data);
-static curl_socket_t ngx_conduit_exchange_socket(void *data,
-    curlsocktype purpose, struct curl_sockaddr *address);
-static int ngx_conduit_exchange_prereq(void *data, char *ip, char *local_ip,
-    int port, int local_port);
-static ngx_int_t ngx_conduit_exchange_check(ngx_conduit_transfer_t *t,
-    char *ip);
 static size_t ngx_conduit_exchange_header(char *p, size_t size, size_t n,
     void *data);
 static size_t ngx_conduit_exchange_write(char *p, size_t size, size_t n,
@@ -88,7 +80,9 @@ ngx_conduit_exchange_setup(ngx_conduit_exchange_t *x)
 static CURLcode
 ngx_conduit_exchange_connection(ngx_conduit_exchange_t *x)
 {
+    char                    *name;
     CURLcode                 code;
+    ngx_msec_t               elapsed;
     ngx_conduit_transfer_t  *t;
 
     t = x->transfer;
@@ -101,8 +95,20 @@ ngx_conduit_exchange_connection(ngx_conduit_exchange_t *x)
     /* the environment's proxies are not meant for us */
     ngx_conduit_exchange_set(x, CURLOPT_PROXY, "");
 
+    elapsed = t->strict ? ngx_current_msec - x->start : 0;
+
     ngx_conduit_exchange_set(x, CURLOPT_CONNECTTIMEOUT_MS,
-                             (long) t->connect_timeout);
+                             (elapsed < t->connect_timeout)
+                             ? (long) (t->connect_timeout - elapsed) : 1L);
+
+    if (t->bind.len) {
+        name = ngx_conduit_exchange_string(t->pool, &t->bind);
+        if (name == NULL) {
+            return CURLE_OUT_OF_MEMORY;
+        }
+
+        ngx_conduit_exchange_set(x, CURLOPT_INTERFACE, name);
+    }
 
     /* libcurl never resolves, see ngx_conduit_exchange_resolve() */
 
@@ -116,7 +122,8 @@ ngx_conduit_exchange_connection(ngx_conduit_exchange_t *x)
 
     if (t->once) {
         ngx_conduit_exchange_set(x, CURLOPT_MAXAGE_CONN,
-                                 NGX_CONDUIT_EXCHANGE_IDLE);
+                                 t->idle ? (long) t->idle
+                                         : NGX_CONDUIT_EXCHANGE_IDLE);
     }
 
     return CURLE_OK;
@@ -370,131 +377,10 @@ ngx_conduit_exchange_string(ngx_pool_t *pool, ngx_str_t *s)
 }
 
 
-/*
- * libcurl is about to resolve a name, which it was to find in its cache:
- * its threads would be joined by the event loop, and what they find would
- * not have been checked.
- */
-
-static int
-ngx_conduit_exchange_resolve(void *resolver, void *reserved, void *data)
-{
-    ngx_conduit_exchange_t  *x = data;
-
-    return x->literal ? 0 : 1;
-}
-
-
-static curl_socket_t
-ngx_conduit_exchange_socket(void *data, curlsocktype purpose,
-    struct curl_sockaddr *address)
-{
-    ngx_conduit_transfer_t  *t;
-    ngx_conduit_exchange_t  *x = data;
-
-    t = x->transfer;
-
-    if (x->cancelled) {
-        return CURL_SOCKET_BAD;
-    }
-
-    if (t->address
-        && t->address(&address->addr, address->addrlen, t->address_data)
-           != NGX_OK)
-    {
-        x->failure = NGX_CONDUIT_TRANSFER_BLOCKED;
-        return CURL_SOCKET_BAD;
-    }
-
-    return socket(address->family, address->socktype|SOCK_CLOEXEC,
-                  address->protocol);
-}
-
-
-/* a connection is there, and the request is about to be sent on it */
-
-static int
-ngx_conduit_exchange_prereq(void *data, char *ip, char *local_ip, int port,
-    int local_port)
-{
-    long                     size;
-    ngx_conduit_transfer_t  *t;
-    ngx_conduit_exchange_t  *x = data;
-
-    t = x->transfer;
-
-    ngx_conduit_curl_connected(x);
-
-    if (x->cancelled) {
-        return CURL_PREREQFUNC_ABORT;
-    }
-
-    if (t->address && ngx_conduit_exchange_check(t, ip) != NGX_OK) {
-        x->failure = NGX_CONDUIT_TRANSFER_BLOCKED;
-        return CURL_PREREQFUNC_ABORT;
-    }
-
-    x->requests++;
-
-    if (x->requests == 1) {
-        return CURL_PREREQFUNC_OK;
-    }
-
-    /*
-     * A kept connection was closed before the first byte of a reply, and
-     * libcurl is about to repeat the request: the server may have done what
-     * the first one asked for.
-     */
-
-    if ((t->once || x->requests > 2)
-        && (curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &size)
-                != CURLE_OK
-            || size > 0))
-    {
-        x->failure = NGX_CONDUIT_TRANSFER_PROTOCOL;
-        t->sent = 1;
-        return CURL_PREREQFUNC_ABORT;
-    }
-
-    return CURL_PREREQFUNC_OK;
-}
-
-
-static ngx_int_t
-ngx_conduit_exchange_check(ngx_conduit_transfer_t *t, char *ip)
-{
-    size_t          len;
-    socklen_t       socklen;
-    ngx_sockaddr_t  sa;
-
-    ngx_memzero(&sa, sizeof(ngx_sockaddr_t));
-
-    len = ngx_strlen(ip);
-
-    if (ngx_strlchr((u_char *) ip, (u_char *) ip + len, ':') == NULL) {
-        socklen = sizeof(struct sockaddr_in);
-        sa.sockaddr_in.sin_family = AF_INET;
-        sa.sockaddr_in.sin_addr.s_addr = ngx_inet_addr((u_char *) ip, len);
-
-    } else {
-        socklen = sizeof(struct sockaddr_in6);
-        sa.sockaddr_in6.sin6_family = AF_INET6;
-
-        if (ngx_inet6_addr((u_char *) ip, len,
-                           sa.sockaddr_in6.sin6_addr.s6_addr)
-            != NGX_OK)
-        {
-            return NGX_DECLINED;
-        }
-    }
-
-    return t->address(&sa.sockaddr, socklen, t->address_data);
-}
-
-
 static size_t
 ngx_conduit_exchange_header(char *p, size_t size, size_t n, void *data)
 {
+    long                     status;
     ngx_conduit_exchange_t  *x = data;
 
     n *= size;
@@ -513,6 +399,17 @@ ngx_conduit_exchange_header(char *p, size_t size, size_t n, void *data)
         if (x->transfer->read_timeout) {
             ngx_conduit_exchange_arm(x);
         }
+    }
+
+    /* the empty line behind a header block that is no interim one */
+
+    if ((*p == '\r' || *p == '\n')
+        && curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status)
+           == CURLE_OK
+        && (status >= 200 || status == 101))
+    {
+        x->transfer->status = (ngx_uint_t) status;
+        x->transfer->headed = 1;
     }
 
     return n;
