@@ -4,58 +4,24 @@
  */
 
 
-#include <ngx_conduit_wakeup.h>
-#include <ngx_http_conduit_engine.h>
+#include <ngx_http_conduit_advance.h>
 #include <ngx_http_conduit_watch.h>
 
 
 /*
- * The one door.  The document is written outside of the lock: what it takes
- * over from the old one is copied out first, and the change is applied only
- * if the sequence is still the same; otherwise all begins again.
+ * What a change makes of a task.  The document is written outside of the
+ * lock: what it takes over from the old one is copied out first, and the
+ * change is applied only if the sequence is still the same.
  */
 
 
-typedef struct {
-    ngx_http_conduit_change_t        *change;
-    conduit_event_e                   event;
-    conduit_status_e                  status;      /* the new one */
-    uint64_t                          sequence;    /* that has been seen */
-    uint32_t                          shown;
-    unsigned                          visible:1;
-    unsigned                          retry:1;
-    unsigned                          final:1;     /* becomes terminal */
-    unsigned                          begun:1;     /* for the first time */
-    ngx_http_conduit_document_t       doc;
-    ngx_str_t                         document;
-    ngx_str_t                         head;        /* of the run text */
-    ngx_str_t                         run;         /* head and new state */
-    ngx_uint_t                        stop;        /* cell performing it, */
-                                                   /* or NOBODY */
-    ngx_uint_t                        provider;    /* to pump */
-    uint64_t                          lease;       /* claimed here */
-    int64_t                           duration;
-    int64_t                           waited;      /* if begun */
-    ngx_http_conduit_news_t           news;
-} ngx_http_conduit_advance_t;
-
-
-static ngx_int_t ngx_http_conduit_advance_check_locked(
-    ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv,
-    ngx_http_conduit_task_node_t **nodep);
-static void ngx_http_conduit_advance_copy_locked(
+static ngx_uint_t ngx_http_conduit_advance_kept(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv,
     ngx_http_conduit_task_node_t *node);
 static uint32_t ngx_http_conduit_advance_shown(
     ngx_http_conduit_advance_t *adv);
-static ngx_int_t ngx_http_conduit_advance_draft(
-    ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv);
-static void ngx_http_conduit_advance_free(ngx_http_conduit_advance_t *adv);
 static ngx_int_t ngx_http_conduit_advance_run(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv);
-static ngx_int_t ngx_http_conduit_advance_apply_locked(
-    ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv,
-    ngx_http_conduit_task_node_t *node);
 static ngx_int_t ngx_http_conduit_advance_run_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_advance_t *adv,
     ngx_http_conduit_task_node_t *node);
@@ -68,91 +34,9 @@ static void ngx_http_conduit_advance_step_locked(
 static void ngx_http_conduit_advance_end_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_advance_t *adv,
     ngx_http_conduit_task_node_t *node);
-static void ngx_http_conduit_advance_after(ngx_http_conduit_engine_t *engine,
-    ngx_http_conduit_advance_t *adv);
 
 
 ngx_int_t
-ngx_http_conduit_task_advance(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_change_t *change, ngx_pool_t *pool,
-    ngx_http_conduit_view_t *view)
-{
-    ngx_int_t                      rc;
-    ngx_http_conduit_zone_t       *zone;
-    ngx_http_conduit_engine_t     *engine;
-    ngx_http_conduit_advance_t     adv;
-    ngx_http_conduit_task_node_t  *node;
-
-    zone = &cdmcf->zone;
-    engine = cdmcf->engine;
-
-    if (change->model
-        && ngx_http_conduit_model_bind(cdmcf, change->model) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    do {
-        ngx_memzero(&adv, sizeof(ngx_http_conduit_advance_t));
-        adv.change = change;
-
-        ngx_http_conduit_zone_lock(zone);
-
-        rc = ngx_http_conduit_advance_check_locked(engine, &adv, &node);
-
-        if (rc == NGX_OK) {
-            ngx_http_conduit_advance_copy_locked(engine, &adv, node);
-        }
-
-        ngx_http_conduit_zone_unlock(zone);
-
-        if (rc != NGX_OK) {
-            break;
-        }
-
-        if (ngx_http_conduit_advance_draft(engine, &adv) != NGX_OK) {
-            ngx_http_conduit_advance_free(&adv);
-            rc = NGX_ERROR;
-            break;
-        }
-
-        ngx_http_conduit_zone_lock(zone);
-
-        rc = ngx_http_conduit_advance_check_locked(engine, &adv, &node);
-
-        if (rc == NGX_OK) {
-            rc = (node->sequence == adv.sequence)
-                 ? ngx_http_conduit_advance_apply_locked(engine, &adv, node)
-                 : NGX_AGAIN;
-
-            if (rc == NGX_ERROR) {
-                ngx_http_conduit_step_postpone_locked(engine, node,
-                                                      change->lease);
-            }
-        }
-
-        ngx_http_conduit_zone_unlock(zone);
-
-        ngx_http_conduit_advance_free(&adv);
-
-    } while (rc == NGX_AGAIN);
-
-    if (rc == NGX_OK) {
-        ngx_http_conduit_advance_after(engine, &adv);
-    }
-
-    if (view && rc != NGX_DECLINED && rc != NGX_ERROR
-        && ngx_http_conduit_task_view(cdmcf, &change->name, 0, pool, view)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
 ngx_http_conduit_advance_check_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv, ngx_http_conduit_task_node_t **nodep)
 {
@@ -203,13 +87,11 @@ ngx_http_conduit_advance_check_locked(ngx_http_conduit_engine_t *engine,
                ? NGX_HTTP_CONDUIT_FINAL : NGX_HTTP_CONDUIT_LEASE_LOST;
     }
 
-    return NGX_OK;
+    return node->ticket ? NGX_BUSY : NGX_OK;
 }
 
 
-/* what the new document takes over from the node and from the old one */
-
-static void
+void
 ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv, ngx_http_conduit_task_node_t *node)
 {
@@ -231,6 +113,13 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
     doc->kind = node->kind;
     doc->status = adv->status;
     doc->sequence = node->sequence + 1;
+
+    /* progress that the owner has told may not have come here */
+
+    if (node->remote || node->jump) {
+        doc->sequence += NGX_HTTP_CONDUIT_JUMP;
+    }
+
     doc->created = node->created;
     doc->started = node->started;
 
@@ -259,6 +148,8 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
     adv->head.len = node->head_len;
     ngx_http_conduit_text_slice_locked(&node->run, p, 0, node->head_len);
 
+    adv->hooks = node->hooks;
+    adv->gone = node->gone;
     ngx_http_conduit_document_webhook(doc, node->hooks);
 
     doc->progress = (change->progress < 0)
@@ -270,11 +161,11 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
         doc->started = 0;
     }
 
-    if (adv->status == CONDUIT_PROCESSING || adv->status == CONDUIT_COMPLETED)
+    if (doc->started == 0 && (adv->status == CONDUIT_PROCESSING
+                              || adv->status == CONDUIT_COMPLETED))
     {
-        if (doc->started == 0) {
-            doc->started = doc->updated;
-        }
+        doc->started = doc->updated;
+        adv->begun = 1;
     }
 
     doc->eta = change->eta;
@@ -283,6 +174,48 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
     adv->shown = ngx_http_conduit_advance_shown(adv);
     adv->visible = !change->quiet
                    && (adv->final || adv->retry || node->shown != adv->shown);
+
+    adv->kept = ngx_http_conduit_advance_kept(engine, adv, node);
+
+    if (adv->kept) {
+        ngx_http_conduit_record_locked(&engine->cdmcf->zone, &adv->record,
+                                       node);
+    }
+}
+
+
+/*
+ * Has the store to know before anybody else does?  Progress is not kept, but
+ * that there is a job at the provider, that there is none any more, who is
+ * asked for it, and the end.
+ */
+
+static ngx_uint_t
+ngx_http_conduit_advance_kept(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_advance_t *adv, ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_change_t  *change;
+
+    change = adv->change;
+
+    if (!engine->cdmcf->store->durable) {
+        return 0;
+    }
+
+    if (adv->final || adv->retry || change->model) {
+        return 1;
+    }
+
+    if (node->step == NGX_HTTP_CONDUIT_STEP_CANCEL) {
+        return change->step == NGX_HTTP_CONDUIT_STEP_NONE;
+    }
+
+    if (change->keep || change->run == NULL) {
+        return 0;
+    }
+
+    return (change->step == NGX_HTTP_CONDUIT_STEP_POLL)
+           != (node->step == NGX_HTTP_CONDUIT_STEP_POLL);
 }
 
 
@@ -310,7 +243,7 @@ ngx_http_conduit_advance_shown(ngx_http_conduit_advance_t *adv)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_conduit_advance_draft(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv)
 {
@@ -355,8 +288,15 @@ ngx_http_conduit_advance_draft(ngx_http_conduit_engine_t *engine,
     adv->document.data = p;
     adv->document.len = ngx_http_conduit_document_write(doc, p) - p;
 
-    return ngx_http_conduit_task_commit(engine->cdmcf, doc, NULL,
-                                        &adv->document, &adv->run);
+    if (ngx_http_conduit_hook_draft(engine->cdmcf, &adv->hook, doc, adv->hooks,
+                                    adv->begun,
+                                    adv->event == CONDUIT_EV_PROGRESS)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -399,15 +339,20 @@ ngx_http_conduit_advance_run(ngx_http_conduit_engine_t *engine,
 }
 
 
-static void
-ngx_http_conduit_advance_free(ngx_http_conduit_advance_t *adv)
+void
+ngx_http_conduit_advance_free(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_advance_t *adv)
 {
+    ngx_http_conduit_hook_done(engine->cdmcf, &adv->hook);
     ngx_free(adv->run.data);
     ngx_free(adv->document.data);
+
+    adv->run.data = NULL;
+    adv->document.data = NULL;
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv, ngx_http_conduit_task_node_t *node)
 {
@@ -426,12 +371,23 @@ ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
 
     if (adv->visible) {
 
-        if (ngx_http_conduit_text_set_locked(zone, &node->document,
-                                             adv->document.data,
-                                             adv->document.len)
+        if (ngx_http_conduit_hook_take_locked(zone, &adv->hook, node->key,
+                                              node)
             != NGX_OK)
         {
-            zone->sh->counters.nomem++;
+            return NGX_ERROR;
+        }
+
+        if (adv->fresh.first) {
+            ngx_http_conduit_text_replace_locked(zone, &node->document,
+                                                 &adv->fresh);
+
+        } else if (ngx_http_conduit_text_set_locked(zone, &node->document,
+                                                    adv->document.data,
+                                                    adv->document.len)
+                   != NGX_OK)
+        {
+            ngx_http_conduit_hook_undo_locked(zone, &adv->hook);
             return NGX_ERROR;
         }
 
@@ -444,7 +400,6 @@ ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
         node->result_off = (uint32_t) doc->result_off;
         node->result_len = (uint32_t) doc->result_len;
 
-        adv->begun = (node->started == 0 && doc->started);
         adv->waited = doc->updated - node->updated;
 
         node->started = doc->started;
@@ -454,6 +409,9 @@ ngx_http_conduit_advance_apply_locked(ngx_http_conduit_engine_t *engine,
         node->error_code = (u_char) doc->error_code;
         node->shown = adv->shown;
 
+        /* before what makes the change: it may be told twice, but not never */
+
+        ngx_http_conduit_hook_queue_locked(zone, &adv->hook);
         ngx_http_conduit_advance_status_locked(zone, adv, node);
 
         node->sequence = doc->sequence;
@@ -506,12 +464,26 @@ static void
 ngx_http_conduit_advance_status_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_advance_t *adv, ngx_http_conduit_task_node_t *node)
 {
+    /* whoever tries an ended task again has it */
+
+    if (adv->retry && node->remote) {
+        ngx_http_conduit_node_remote_locked(zone, node, 0);
+    }
+
+    node->jump = 0;
+
+    if (node->remote) {
+        node->status = (u_char) adv->status;
+        return;
+    }
+
     zone->sh->status[node->status]--;
     zone->sh->status[adv->status]++;
 
     if (adv->final) {
         zone->sh->live--;
         node->key->live--;
+        ngx_http_conduit_hook_promise_locked(zone, node, 0);
 
         adv->duration = node->completed
                         - (node->started ? node->started : node->created);
@@ -519,6 +491,7 @@ ngx_http_conduit_advance_status_locked(ngx_http_conduit_zone_t *zone,
     } else if (adv->retry) {
         zone->sh->live++;
         node->key->live++;
+        ngx_http_conduit_hook_promise_locked(zone, node, 1);
     }
 
     node->status = (u_char) adv->status;
@@ -538,6 +511,18 @@ ngx_http_conduit_advance_step_locked(ngx_http_conduit_engine_t *engine,
 
     zone = &engine->cdmcf->zone;
     change = adv->change;
+
+    if (node->remote) {
+
+        /* what is left to be done for it is up to the other host */
+
+        if (adv->final) {
+            node->deadline = ngx_current_msec + engine->cdmcf->task_ttl;
+            ngx_http_conduit_node_due_locked(zone, node);
+        }
+
+        return;
+    }
 
     if (adv->final) {
         ngx_http_conduit_advance_end_locked(engine, adv, node);
@@ -633,7 +618,7 @@ ngx_http_conduit_advance_end_locked(ngx_http_conduit_engine_t *engine,
 }
 
 
-static void
+void
 ngx_http_conduit_advance_after(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv)
 {
@@ -647,7 +632,7 @@ ngx_http_conduit_advance_after(ngx_http_conduit_engine_t *engine,
 
     ngx_http_conduit_news_spread(engine, id, &adv->news);
 
-    if (adv->begun) {
+    if (adv->begun && adv->visible) {
         ngx_http_conduit_count_start(engine, adv->doc.kind, adv->waited);
     }
 

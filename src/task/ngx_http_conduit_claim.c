@@ -250,6 +250,9 @@ ngx_http_conduit_task_held(ngx_http_conduit_main_conf_t *cdmcf,
     if (conduit_status_terminal(node->status)) {
         rc = NGX_HTTP_CONDUIT_FINAL;
 
+    } else if (node->remote) {
+        rc = NGX_AGAIN;
+
     } else if (node->step != NGX_HTTP_CONDUIT_STEP_LEASED
                || node->holder != key
                || (*lease && *lease != node->lease))
@@ -294,7 +297,8 @@ ngx_http_conduit_task_leased(ngx_http_conduit_main_conf_t *cdmcf, u_char *id,
 
 ngx_int_t
 ngx_http_conduit_task_fallback(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *id, uint64_t lease, ngx_uint_t code, ngx_uint_t attempt)
+    u_char *id, uint64_t lease, ngx_uint_t code, ngx_uint_t attempt,
+    ngx_http_conduit_outcome_t *outcome)
 {
     ngx_int_t                   rc;
     ngx_http_conduit_work_t    *work;
@@ -331,6 +335,7 @@ ngx_http_conduit_task_fallback(ngx_http_conduit_main_conf_t *cdmcf,
     change.eta = -1;
     change.model = model->next;
     change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
+    change.outcome = outcome;
 
     rc = ngx_http_conduit_task_advance(cdmcf, &change, NULL, NULL);
 
@@ -338,7 +343,7 @@ done:
 
     ngx_destroy_pool(work->pool);
 
-    return (rc == NGX_OK) ? NGX_OK : NGX_DECLINED;
+    return (rc == NGX_OK || rc == NGX_AGAIN) ? rc : NGX_DECLINED;
 }
 
 

@@ -6,11 +6,18 @@
 
 #include <ngx_http_conduit_document.h>
 #include <conduit_request.h>
+#include <conduit_retry.h>
 #include <conduit_time.h>
 
 
 #define NGX_HTTP_CONDUIT_DOCUMENT_FIXED  1280
 #define NGX_HTTP_CONDUIT_RESULT_FIXED    160
+
+/* a webhook that nothing has been tried of yet, as it is written */
+
+#define NGX_HTTP_CONDUIT_HOOK_UNTOLD                                          \
+    "{\"status\":\"pending\",\"attempts\":0,\"last_status\":null,"             \
+    "\"last_error\":null}"
 
 
 static size_t ngx_http_conduit_json_size(ngx_str_t *s);
@@ -22,6 +29,16 @@ static u_char *ngx_http_conduit_document_flat(
     ngx_http_conduit_document_t *doc, u_char *p);
 static u_char *ngx_http_conduit_document_error(
     ngx_http_conduit_document_t *doc, u_char *start, u_char *p);
+
+
+ngx_str_t  ngx_http_conduit_hook_words[] = {
+    ngx_string("pending"),
+    ngx_string("parked"),
+    ngx_string("delivered"),
+    ngx_string("failed"),
+    ngx_string("dropped"),
+    ngx_null_string
+};
 
 
 void
@@ -45,9 +62,38 @@ ngx_http_conduit_document_webhook(ngx_http_conduit_document_t *doc,
                     "\"last_status\":null,\"last_error\":null}");
 
     } else {
-        ngx_str_set(&doc->webhook, "{\"status\":\"pending\",\"attempts\":0,"
-                    "\"last_status\":null,\"last_error\":null}");
+        ngx_str_set(&doc->webhook, NGX_HTTP_CONDUIT_HOOK_UNTOLD);
     }
+}
+
+
+/* the member is the last of the document */
+
+void
+ngx_http_conduit_document_told(ngx_str_t *document,
+    ngx_http_conduit_hook_sum_t *sum)
+{
+    u_char               *p;
+    const conduit_str_t  *word;
+
+    p = document->data + document->len
+        - sizeof(NGX_HTTP_CONDUIT_HOOK_UNTOLD "}") + 1;
+
+    p = ngx_sprintf(p, "{\"status\":\"%V\",\"attempts\":%ui,"
+                    "\"last_status\":",
+                    &ngx_http_conduit_hook_words[sum->state], sum->attempts);
+
+    p = sum->last_status ? ngx_sprintf(p, "%ui", sum->last_status)
+                         : ngx_http_conduit_put(p, "null");
+
+    p = ngx_http_conduit_put(p, ",\"last_error\":");
+
+    word = conduit_failure_word(sum->last_failure);
+
+    p = word->len ? ngx_sprintf(p, "\"%*s\"}}", word->len, word->data)
+                  : ngx_http_conduit_put(p, "null}}");
+
+    document->len = p - document->data;
 }
 
 

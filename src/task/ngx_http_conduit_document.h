@@ -69,6 +69,21 @@ typedef struct {
 void ngx_http_conduit_document_webhook(ngx_http_conduit_document_t *doc,
     ngx_uint_t hooks);
 
+/* the words of NGX_HTTP_CONDUIT_HOOK_PENDING and so on; then an empty one */
+
+extern ngx_str_t  ngx_http_conduit_hook_words[];
+
+/*
+ * Puts into a copy of a document how the delivery stands that tells the task's
+ * end; hooks as above.  The copy may grow by NGX_HTTP_CONDUIT_DOCUMENT_HOOK
+ * bytes.
+ */
+
+#define NGX_HTTP_CONDUIT_DOCUMENT_HOOK  64
+
+void ngx_http_conduit_document_told(ngx_str_t *document,
+    ngx_http_conduit_hook_sum_t *sum);
+
 /* at most this many bytes are written */
 
 size_t ngx_http_conduit_document_size(ngx_http_conduit_document_t *doc);

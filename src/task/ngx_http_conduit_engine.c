@@ -38,6 +38,10 @@ ngx_http_conduit_task_init(ngx_cycle_t *cycle,
     engine->cycle = cycle;
     engine->log = cycle->log;
 
+    ngx_queue_init(&engine->waiting);
+
+    cdmcf->zone.recalls = (cdmcf->store->recall != NULL);
+
     for (i = 0; i < NGX_HTTP_CONDUIT_RUNS; i++) {
         ngx_queue_init(&engine->runs[i]);
     }

@@ -15,6 +15,7 @@ static void ngx_http_conduit_run_submitted(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_polled(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_held(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_completed(ngx_http_conduit_run_t *run);
+static void ngx_http_conduit_run_ended(void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_run_fallback(ngx_http_conduit_run_t *run,
     ngx_uint_t code);
 static ngx_int_t ngx_http_conduit_run_too_late(ngx_http_conduit_run_t *run,
@@ -290,8 +291,23 @@ ngx_http_conduit_run_complete(ngx_http_conduit_run_t *run)
 
     change.results = run->results;
     change.nresults = run->nresults;
+    change.outcome = &run->outcome;
+
+    run->outcome.handler = ngx_http_conduit_run_ended;
+    run->outcome.data = run;
 
     rc = ngx_http_conduit_run_apply(run, &change);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_conduit_run_ended(run, rc);
+    }
+}
+
+
+static void
+ngx_http_conduit_run_ended(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_run_t  *run = data;
 
     if (rc == NGX_ERROR) {
         ngx_http_conduit_run_fail(run, CONDUIT_ERR_RESULT_TOO_LARGE, NULL);
@@ -339,6 +355,7 @@ static ngx_int_t
 ngx_http_conduit_run_fallback(ngx_http_conduit_run_t *run, ngx_uint_t code)
 {
     u_char                     *p;
+    ngx_int_t                   rc;
     ngx_str_t                   state;
     const char                 *suffix;
     ngx_http_conduit_model_t   *model;
@@ -380,9 +397,9 @@ ngx_http_conduit_run_fallback(ngx_http_conduit_run_t *run, ngx_uint_t code)
     change.model = model->next;
     change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
 
-    if (ngx_http_conduit_task_advance(run->work->cdmcf, &change, NULL, NULL)
-        != NGX_OK)
-    {
+    rc = ngx_http_conduit_task_advance(run->work->cdmcf, &change, NULL, NULL);
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
         return NGX_DECLINED;
     }
 

@@ -22,8 +22,8 @@ static void *ngx_http_conduit_run_alloc(void *data, size_t size);
 static ngx_int_t ngx_http_conduit_run_state(ngx_http_conduit_run_t *run);
 static ngx_int_t ngx_http_conduit_run_key(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_submit(ngx_http_conduit_run_t *run);
-static void ngx_http_conduit_run_later(ngx_http_conduit_run_t *run,
-    ngx_http_conduit_change_t *change);
+static void ngx_http_conduit_run_told(void *data, ngx_int_t rc);
+static void ngx_http_conduit_run_later(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_later_handler(ngx_event_t *ev);
 static void ngx_http_conduit_run_cleanup(void *data);
 static void ngx_http_conduit_run_cancel(ngx_http_conduit_run_t *run);
@@ -308,7 +308,7 @@ ngx_http_conduit_run_apply(ngx_http_conduit_run_t *run,
 }
 
 
-/* the last change of a step; a task that has ended meanwhile is called off */
+/* the last change of a step, perhaps after a while */
 
 void
 ngx_http_conduit_run_next(ngx_http_conduit_run_t *run,
@@ -316,16 +316,36 @@ ngx_http_conduit_run_next(ngx_http_conduit_run_t *run,
 {
     ngx_int_t  rc;
 
+    run->outcome.handler = ngx_http_conduit_run_told;
+    run->outcome.data = run;
+
+    change->outcome = &run->outcome;
+
     rc = ngx_http_conduit_run_apply(run, change);
 
+    run->change = *change;
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_conduit_run_told(run, rc);
+    }
+}
+
+
+/* what has become of it; a task that has ended meanwhile is called off */
+
+static void
+ngx_http_conduit_run_told(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_run_t  *run = data;
+
     if (rc == NGX_ERROR && run->work->step == NGX_HTTP_CONDUIT_STEP_SUBMIT) {
-        ngx_http_conduit_run_later(run, change);
+        ngx_http_conduit_run_later(run);
         return;
     }
 
     if ((rc == NGX_HTTP_CONDUIT_FINAL || rc == NGX_DECLINED)
         && run->step == CONDUIT_STEP_SUBMIT
-        && change->event != CONDUIT_EV_FAIL)
+        && run->change.event != CONDUIT_EV_FAIL)
     {
         ngx_http_conduit_run_off(run);
         return;
@@ -338,11 +358,8 @@ ngx_http_conduit_run_next(ngx_http_conduit_run_t *run,
 /* the reply to a submit comes once: it waits for room in the zone */
 
 static void
-ngx_http_conduit_run_later(ngx_http_conduit_run_t *run,
-    ngx_http_conduit_change_t *change)
+ngx_http_conduit_run_later(ngx_http_conduit_run_t *run)
 {
-    run->change = *change;
-
     if (run->timer.timer_set) {
         ngx_del_timer(&run->timer);
     }
@@ -376,6 +393,8 @@ ngx_http_conduit_run_later_handler(ngx_event_t *ev)
 void
 ngx_http_conduit_run_off(ngx_http_conduit_run_t *run)
 {
+    ngx_http_conduit_outcome_detach(&run->outcome);
+
     run->calling_off = 1;
     ngx_http_conduit_run_cancel(run);
 }
@@ -496,6 +515,7 @@ ngx_http_conduit_run_cleanup(void *data)
     ngx_uint_t  i;
 
     ngx_queue_remove(&run->queue);
+    ngx_http_conduit_outcome_detach(&run->outcome);
 
     /* results that nobody has been told of; in an exiting worker they stay */
 

@@ -55,7 +55,8 @@ struct ngx_http_conduit_run_s {
     ngx_conduit_transfer_t           *side;        /* beside a sync submit */
     ngx_event_t                       timer;       /* of progress beside it, */
                                                    /* or of a full zone */
-    ngx_http_conduit_change_t         change;      /* to be tried again */
+    ngx_http_conduit_change_t         change;      /* the last of the step */
+    ngx_http_conduit_outcome_t        outcome;     /* of it */
     int64_t                           begun;
     ngx_uint_t                        hops;        /* redirects left */
 

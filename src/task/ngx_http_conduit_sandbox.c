@@ -45,6 +45,7 @@ static void ngx_http_conduit_sandbox_fail(ngx_http_conduit_work_t *work,
 static void ngx_http_conduit_sandbox_forget(ngx_http_conduit_work_t *work);
 static void ngx_http_conduit_sandbox_change(ngx_http_conduit_work_t *work,
     ngx_http_conduit_change_t *change);
+static void ngx_http_conduit_sandbox_told(void *data, ngx_int_t rc);
 static void ngx_http_conduit_sandbox_draw(ngx_http_conduit_sandbox_t *sb);
 static ngx_int_t ngx_http_conduit_sandbox_job(ngx_http_conduit_sandbox_t *sb,
     ngx_uint_t i);
@@ -260,26 +261,45 @@ ngx_http_conduit_sandbox_forget(ngx_http_conduit_work_t *work)
 }
 
 
-/* the end of a step; work is gone afterwards */
+/* the end of a step; work is gone afterwards, or when the store has answered */
 
 static void
 ngx_http_conduit_sandbox_change(ngx_http_conduit_work_t *work,
     ngx_http_conduit_change_t *change)
 {
-    ngx_uint_t  i;
+    ngx_int_t  rc;
 
+    work->results = change->results;
+    work->nresults = change->nresults;
+    work->outcome.handler = ngx_http_conduit_sandbox_told;
+    work->outcome.data = work;
+
+    change->outcome = &work->outcome;
     change->lease = work->lease;
     change->name.kind = NGX_HTTP_CONDUIT_ANY;
     ngx_memcpy(change->name.id, work->id, NGX_HTTP_CONDUIT_ID_LEN);
 
-    if (ngx_http_conduit_task_advance(work->cdmcf, change, NULL, NULL)
-        != NGX_OK)
-    {
+    rc = ngx_http_conduit_task_advance(work->cdmcf, change, NULL, NULL);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_conduit_sandbox_told(work, rc);
+    }
+}
+
+
+static void
+ngx_http_conduit_sandbox_told(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_work_t  *work = data;
+
+    ngx_uint_t  i;
+
+    if (rc != NGX_OK) {
+
         /* nobody will ever be told of these */
 
-        for (i = 0; i < change->nresults; i++) {
-            ngx_http_conduit_media_remove(work->cdmcf,
-                                          &change->results[i].url);
+        for (i = 0; i < work->nresults; i++) {
+            ngx_http_conduit_media_remove(work->cdmcf, &work->results[i].url);
         }
     }
 

@@ -6,6 +6,7 @@
 
 #include <ngx_conduit_wakeup.h>
 #include <ngx_http_conduit_engine.h>
+#include <ngx_http_conduit_store.h>
 #include <ngx_http_conduit_watch.h>
 
 
@@ -16,6 +17,10 @@
 /* rings are read by this timer while processes of other cycles live */
 
 #define NGX_HTTP_CONDUIT_RINGS     50
+
+/* a task whose webhooks have not all ended stays, in steps of this length */
+
+#define NGX_HTTP_CONDUIT_OWED      30000
 
 /* due steps of one turn of the event loop */
 
@@ -42,11 +47,15 @@ static void ngx_http_conduit_scheduler_turn(ngx_event_t *ev);
 static ngx_http_conduit_due_e ngx_http_conduit_due_next(
     ngx_http_conduit_engine_t *engine, u_char *id, uint64_t *lease,
     ngx_msec_t *wait);
+static void ngx_http_conduit_due_copy_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
 static ngx_http_conduit_due_e ngx_http_conduit_due_ended_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node);
 static ngx_http_conduit_due_e ngx_http_conduit_due_live_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node,
     ngx_http_conduit_news_t *news);
+static void ngx_http_conduit_due_later_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
 static ngx_uint_t ngx_http_conduit_due_gone(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
@@ -174,8 +183,10 @@ ngx_http_conduit_scheduler_tick(ngx_event_t *ev)
                       "conduit: took over %ui steps of a dead process", n);
     }
 
+    ngx_http_conduit_orphans(engine);
+
     for (i = 0; i < sh->nproviders; i++) {
-        if (sh->providers[i].waiting == 0) {
+        if (sh->providers[i].waiting == 0 || sh->loading) {
             continue;
         }
 
@@ -222,6 +233,12 @@ ngx_http_conduit_scheduler_turn(ngx_event_t *ev)
     uint64_t                    lease;
     ngx_uint_t                  i;
     ngx_msec_t                  wait;
+
+    /* tasks that are not complete yet; the tick looks again */
+
+    if (engine->cdmcf->zone.sh->loading) {
+        return;
+    }
 
     for (i = 0; i < NGX_HTTP_CONDUIT_TURN; i++) {
 
@@ -275,6 +292,8 @@ static ngx_http_conduit_due_e
 ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
     uint64_t *lease, ngx_msec_t *wait)
 {
+    uint64_t                       number;
+    ngx_str_t                      key;
     ngx_rbtree_node_t             *first;
     ngx_msec_int_t                 left;
     ngx_http_conduit_sh_t         *sh;
@@ -286,6 +305,8 @@ ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
     zone = &engine->cdmcf->zone;
     sh = zone->sh;
     due = NGX_HTTP_CONDUIT_DUE_NONE;
+    number = 0;
+    ngx_str_null(&key);
     *wait = 0;
 
     /* a process that is about to leave begins nothing */
@@ -317,6 +338,19 @@ ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
 
     ngx_memcpy(id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
 
+    if (node->draft) {
+
+        /* whoever was making it has gone, and so has its client */
+
+        goto forget;
+    }
+
+    if (node->remote) {
+        ngx_http_conduit_due_copy_locked(zone, node);
+        due = NGX_HTTP_CONDUIT_DUE_AGAIN;
+        goto done;
+    }
+
     if (node->status <= CONDUIT_PROCESSING) {
         due = ngx_http_conduit_due_live_locked(engine, node, &news);
 
@@ -324,7 +358,13 @@ ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
 
         /* whatever is left to be done for it, nobody can ask about it now */
 
-        ngx_http_conduit_node_free_locked(zone, node);
+        if (node->owed == 0 || node->handed) {
+            goto forget;
+        }
+
+        node->deadline = ngx_current_msec + NGX_HTTP_CONDUIT_OWED;
+        ngx_http_conduit_node_due_locked(zone, node);
+
         due = NGX_HTTP_CONDUIT_DUE_AGAIN;
         goto done;
 
@@ -334,15 +374,51 @@ ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
 
     *lease = node->lease;
 
+    goto done;
+
+forget:
+
+    /* another host may need it in the store */
+
+    number = node->handed ? 0 : node->number;
+    key.data = node->key->name;
+    key.len = node->key->len;
+    due = NGX_HTTP_CONDUIT_DUE_AGAIN;
+
+    ngx_http_conduit_node_free_locked(zone, node);
+
 done:
 
     ngx_http_conduit_zone_unlock(zone);
+
+    if (number) {
+        engine->cdmcf->store->remove(engine->cdmcf->store, id, number, &key);
+    }
 
     if (due == NGX_HTTP_CONDUIT_DUE_AGAIN) {
         ngx_http_conduit_news_spread(engine, id, &news);
     }
 
     return due;
+}
+
+
+/* whoever watches a copy has it followed again as soon as that can be done */
+
+static void
+ngx_http_conduit_due_copy_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    if (node->owner == NGX_HTTP_CONDUIT_NOBODY
+        && !ngx_http_conduit_mask_any(&node->watchers)
+        && (node->handed || node->owed == 0))
+    {
+        ngx_http_conduit_node_free_locked(zone, node);
+        return;
+    }
+
+    node->deadline = ngx_current_msec + NGX_HTTP_CONDUIT_COPY;
+    ngx_http_conduit_node_due_locked(zone, node);
 }
 
 
@@ -385,7 +461,13 @@ ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
     zone = &engine->cdmcf->zone;
     provider = engine->providers[node->lane->provider];
 
+    if (!ngx_http_conduit_step_leased_locked(engine, node)) {
+        ngx_http_conduit_due_later_locked(zone, node);
+        return NGX_HTTP_CONDUIT_DUE_AGAIN;
+    }
+
     if ((ngx_msec_int_t) (node->deadline - ngx_current_msec) <= 0) {
+        ngx_http_conduit_due_later_locked(zone, node);
         return NGX_HTTP_CONDUIT_DUE_TIMEOUT;
     }
 
@@ -393,8 +475,12 @@ ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
 
         /* a process of an old configuration leaves that to the new ones */
 
-        return (zone->generation == zone->sh->generation)
-               ? NGX_HTTP_CONDUIT_DUE_GONE : NGX_HTTP_CONDUIT_DUE_NONE;
+        if (zone->generation != zone->sh->generation) {
+            return NGX_HTTP_CONDUIT_DUE_NONE;
+        }
+
+        ngx_http_conduit_due_later_locked(zone, node);
+        return NGX_HTTP_CONDUIT_DUE_GONE;
     }
 
     switch (node->step) {
@@ -418,6 +504,7 @@ ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
         /* its process has died: nobody knows whether there was an answer */
 
         if (node->attempts >= engine->cdmcf->task_attempts) {
+            ngx_http_conduit_due_later_locked(zone, node);
             return NGX_HTTP_CONDUIT_DUE_TRIED;
         }
 
@@ -428,6 +515,26 @@ ngx_http_conduit_due_live_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_node_due_locked(zone, node);
 
     return NGX_HTTP_CONDUIT_DUE_PERFORM;
+}
+
+
+/* what cannot be kept, or must not be done now, is due again in a while */
+
+static void
+ngx_http_conduit_due_later_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    ngx_msec_t  later;
+
+    later = ngx_current_msec + NGX_HTTP_CONDUIT_TICK;
+
+    node->next_at = later;
+
+    if ((ngx_msec_int_t) (node->deadline - later) < 0) {
+        node->deadline = later;
+    }
+
+    ngx_http_conduit_node_due_locked(zone, node);
 }
 
 
@@ -528,6 +635,7 @@ ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
     change.lease = lease;
     change.progress = -1;
     change.eta = -1;
+    change.once = 1;
     change.event = CONDUIT_EV_FAIL;
     change.error_code = code;
 
@@ -544,8 +652,9 @@ ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine, u_char *id,
     ngx_http_conduit_change_t  change;
 
     if (ngx_http_conduit_task_fallback(engine->cdmcf, id, lease,
-                                       CONDUIT_ERR_PROVIDER_UNAVAILABLE, 1)
-        == NGX_OK)
+                                       CONDUIT_ERR_PROVIDER_UNAVAILABLE, 1,
+                                       NULL)
+        != NGX_DECLINED)
     {
         return;
     }

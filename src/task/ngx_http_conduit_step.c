@@ -20,6 +20,9 @@
 
 static void ngx_http_conduit_step_giveback_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_task_node_t *node);
+static ngx_uint_t ngx_http_conduit_slot_fair_locked(
+    ngx_http_conduit_provider_node_t *pn,
+    ngx_http_conduit_provider_t *provider);
 static ngx_uint_t ngx_http_conduit_slot_free_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_provider_t *provider);
 static void ngx_http_conduit_slot_take_locked(ngx_http_conduit_zone_t *zone,
@@ -65,6 +68,7 @@ ngx_http_conduit_step_first_locked(ngx_http_conduit_engine_t *engine,
     node->next_at = ngx_current_msec;
 
     if (provider && !ngx_exiting && !ngx_terminate
+        && ngx_http_conduit_step_leased_locked(engine, node)
         && (provider->type == NGX_HTTP_CONDUIT_SANDBOX
             || (provider->type == NGX_HTTP_CONDUIT_DESCRIBED
                 && pn->waiting == 0
@@ -83,6 +87,21 @@ ngx_http_conduit_step_first_locked(ngx_http_conduit_engine_t *engine,
     if (provider && provider->type == NGX_HTTP_CONDUIT_WORKER) {
         ngx_http_conduit_news_claims_locked(engine, node, news);
     }
+}
+
+
+/*
+ * May this host perform the task, or has another one perhaps taken it over
+ * while this one could not renew its lease?
+ */
+
+ngx_uint_t
+ngx_http_conduit_step_leased_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node)
+{
+    return engine->unleased == NULL || node->local
+           || !ngx_http_conduit_part(engine->unleased(engine->cdmcf),
+                                     node->id);
 }
 
 
@@ -153,7 +172,10 @@ ngx_http_conduit_slot_free_locked(ngx_http_conduit_zone_t *zone,
 
     pn = &zone->sh->providers[provider->index];
 
-    if (provider->concurrency && pn->running >= provider->concurrency) {
+    if (provider->concurrency
+        && (pn->running + pn->away >= provider->concurrency
+            || !ngx_http_conduit_slot_fair_locked(pn, provider)))
+    {
         return 0;
     }
 
@@ -161,13 +183,33 @@ ngx_http_conduit_slot_free_locked(ngx_http_conduit_zone_t *zone,
         return 1;
     }
 
-    if (conduit_window_wait(&pn->rpm, provider->rpm, ngx_current_msec)) {
+    if (conduit_window_wait(&pn->rpm, provider->rpm, CONDUIT_WINDOW_MINUTE,
+                            ngx_current_msec))
+    {
         return 0;
     }
 
     conduit_window_add(&pn->rpm);
+    pn->starts++;
 
     return 1;
+}
+
+
+/*
+ * Each host that has something to do may have its share; what one has begun
+ * beyond that is not begun anew while tasks of others wait.
+ */
+
+static ngx_uint_t
+ngx_http_conduit_slot_fair_locked(ngx_http_conduit_provider_node_t *pn,
+    ngx_http_conduit_provider_t *provider)
+{
+    if (pn->away_waiting == 0) {
+        return 1;
+    }
+
+    return pn->running * (pn->rivals + 1) < provider->concurrency;
 }
 
 
@@ -262,11 +304,14 @@ ngx_http_conduit_pump_next_locked(ngx_http_conduit_engine_t *engine,
             continue;
         }
 
-        if (!ngx_http_conduit_slot_free_locked(zone, provider)) {
+        node = ngx_http_conduit_lane_task(first);
+
+        if (!ngx_http_conduit_step_leased_locked(engine, node)
+            || !ngx_http_conduit_slot_free_locked(zone, provider))
+        {
             return NULL;
         }
 
-        node = ngx_http_conduit_lane_task(first);
         ngx_http_conduit_lane_remove_locked(zone, node);
 
         return node;

@@ -5,55 +5,35 @@
 
 
 #include <ngx_conduit_random.h>
-#include <ngx_http_conduit_engine.h>
-#include <ngx_http_conduit_store.h>
+#include <ngx_http_conduit_draft.h>
+#include <conduit_request.h>
 #include <conduit_time.h>
 
 
-typedef struct {
-    ngx_http_conduit_create_t        *create;
-    ngx_http_conduit_provider_t      *provider;
-    ngx_http_conduit_document_t       doc;
-    ngx_str_t                         document;
-    ngx_str_t                         run;
-    ngx_str_t                         reply;       /* up to the position */
-    u_char                           *last;        /* of the reply's room */
-    uint64_t                          lease;       /* claimed here */
-} ngx_http_conduit_draft_t;
-
-
+static ngx_int_t ngx_http_conduit_create_make(
+    ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_draft_t *draft);
 static ngx_int_t ngx_http_conduit_create_draft(
     ngx_http_conduit_create_t *create, ngx_http_conduit_draft_t *draft);
 static ngx_int_t ngx_http_conduit_create_document(
     ngx_http_conduit_draft_t *draft);
 static ngx_int_t ngx_http_conduit_create_reply(
     ngx_http_conduit_draft_t *draft);
-static ngx_int_t ngx_http_conduit_create_replay_locked(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_create_t *create);
 static ngx_int_t ngx_http_conduit_create_limits_locked(
     ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_create_t *create);
-static ngx_int_t ngx_http_conduit_create_node_locked(
-    ngx_http_conduit_engine_t *engine, ngx_http_conduit_draft_t *draft,
-    ngx_http_conduit_news_t *news);
+static ngx_int_t ngx_http_conduit_create_fill_locked(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_draft_t *draft,
+    ngx_http_conduit_task_node_t *node);
 static ngx_int_t ngx_http_conduit_create_texts_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_draft_t *draft,
     ngx_http_conduit_task_node_t *node);
-static void ngx_http_conduit_create_finish_reply(
-    ngx_http_conduit_draft_t *draft, ngx_uint_t position);
-static ngx_int_t ngx_http_conduit_replay(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_create_t *create);
 
 
 ngx_int_t
 ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_create_t *create)
 {
-    ngx_int_t                   rc;
-    ngx_http_conduit_zone_t    *zone;
-    ngx_http_conduit_news_t     news;
-    ngx_http_conduit_draft_t    draft;
-
-    zone = &cdmcf->zone;
+    ngx_int_t                 rc;
+    ngx_http_conduit_draft_t  draft;
 
     if (create->digest) {
         rc = ngx_http_conduit_replay(cdmcf, create);
@@ -71,72 +51,82 @@ ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
         return NGX_ERROR;
     }
 
-    if (ngx_http_conduit_task_commit(cdmcf, &draft.doc, create->key,
-                                     &draft.document, &draft.run)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    rc = cdmcf->store->durable ? ngx_http_conduit_create_keep(cdmcf, &draft)
+                               : ngx_http_conduit_create_make(cdmcf, &draft);
+
+    /* the same request may have come in by another worker meanwhile */
+
+    return (rc == NGX_HTTP_CONDUIT_REPLAY)
+           ? ngx_http_conduit_replay(cdmcf, create) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_create_make(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_draft_t *draft)
+{
+    ngx_int_t                      rc;
+    ngx_uint_t                     position;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_news_t        news;
+    ngx_http_conduit_create_t     *create;
+    ngx_http_conduit_task_node_t  *node;
+    ngx_http_conduit_idem_node_t  *idem;
+
+    zone = &cdmcf->zone;
+    create = draft->create;
 
     ngx_memzero(&news, sizeof(ngx_http_conduit_news_t));
 
     ngx_http_conduit_zone_lock(zone);
 
-    /* the same request may have come in by another worker meanwhile */
-
-    rc = ngx_http_conduit_create_replay_locked(zone, create);
-
-    if (rc == NGX_DECLINED) {
-        rc = ngx_http_conduit_create_limits_locked(cdmcf, create);
-    }
+    rc = ngx_http_conduit_create_node_locked(cdmcf, draft, &node, &idem);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_conduit_create_node_locked(cdmcf->engine, &draft, &news);
+        ngx_http_conduit_node_link_locked(zone, node);
+
+        position = ngx_http_conduit_create_start_locked(cdmcf->engine, node,
+                                                        draft->provider,
+                                                        &news);
+        draft->lease = node->lease;
+
+        ngx_http_conduit_create_finish_reply(&draft->reply, position);
+
+        if (idem && !create->sync) {
+            ngx_http_conduit_text_shrink_locked(&idem->reply,
+                                                draft->reply.data,
+                                                draft->reply.len);
+            idem->code = NGX_HTTP_ACCEPTED;
+        }
     }
 
     ngx_http_conduit_zone_unlock(zone);
-
-    if (rc == NGX_HTTP_CONDUIT_REPLAY) {
-        return ngx_http_conduit_replay(cdmcf, create);
-    }
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    (void) ngx_atomic_fetch_add(&zone->sh->counters.created[create->kind], 1);
+    create->reply = draft->reply;
+    create->code = NGX_HTTP_ACCEPTED;
 
-    ngx_http_conduit_news_spread(cdmcf->engine, create->id, &news);
-
-    if (draft.lease) {
-        ngx_http_conduit_step_perform(cdmcf->engine, create->id, draft.lease);
-    }
-
+    ngx_http_conduit_create_after(cdmcf->engine, create->id, create->kind,
+                                  draft->lease, &news);
     return NGX_OK;
 }
 
 
-ngx_int_t
-ngx_http_conduit_task_commit(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_document_t *doc, ngx_http_conduit_key_node_t *key,
-    ngx_str_t *document, ngx_str_t *run)
+void
+ngx_http_conduit_create_after(ngx_http_conduit_engine_t *engine, u_char *id,
+    ngx_uint_t kind, uint64_t lease, ngx_http_conduit_news_t *news)
 {
-    ngx_http_conduit_record_t  record;
+    (void) ngx_atomic_fetch_add(
+                     &engine->cdmcf->zone.sh->counters.created[kind], 1);
 
-    ngx_memzero(&record, sizeof(ngx_http_conduit_record_t));
-    ngx_memcpy(record.id, doc->id, NGX_HTTP_CONDUIT_ID_LEN);
+    ngx_http_conduit_news_spread(engine, id, news);
 
-    if (key) {
-        record.key.len = key->len;
-        record.key.data = key->name;
+    if (lease) {
+        ngx_http_conduit_step_perform(engine, id, lease);
     }
-
-    record.sequence = doc->sequence;
-    record.status = doc->status;
-    record.document = *document;
-    record.run = *run;
-
-    return cdmcf->store->commit(cdmcf->store, &record, NULL, NULL);
 }
 
 
@@ -157,6 +147,12 @@ ngx_http_conduit_create_draft(ngx_http_conduit_create_t *create,
         != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    /* so that hosts which share a store keep both in one place */
+
+    if (create->digest) {
+        create->id[0] = create->digest[0];
     }
 
     create->id[6] = (create->id[6] & 0x0f) | 0x40;
@@ -244,7 +240,8 @@ ngx_http_conduit_create_reply(ngx_http_conduit_draft_t *draft)
     create = draft->create;
 
     size = 256 + 2 * CONDUIT_UUID_LEN + CONDUIT_TIME_LEN
-           + create->location.len + CONDUIT_UUID_LEN + NGX_INT_T_LEN;
+           + create->location.len + CONDUIT_UUID_LEN
+           + NGX_HTTP_CONDUIT_REPLY_TAIL;
 
     p = ngx_pnalloc(create->pool, size);
     if (p == NULL) {
@@ -274,43 +271,32 @@ ngx_http_conduit_create_reply(ngx_http_conduit_draft_t *draft)
 }
 
 
-/* NGX_DECLINED: go on; NGX_HTTP_CONDUIT_REPLAY: unlock and replay() */
-
-static ngx_int_t
-ngx_http_conduit_create_replay_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_create_t *create)
-{
-    if (create->digest
-        && ngx_http_conduit_idem_find_locked(zone, create->digest))
-    {
-        return NGX_HTTP_CONDUIT_REPLAY;
-    }
-
-    return NGX_DECLINED;
-}
-
-
 static ngx_int_t
 ngx_http_conduit_create_limits_locked(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_create_t *create)
 {
-    ngx_http_conduit_sh_t        *sh;
-    ngx_http_conduit_provider_t  *provider;
+    ngx_http_conduit_sh_t             *sh;
+    ngx_http_conduit_key_node_t       *key;
+    ngx_http_conduit_provider_t       *provider;
+    ngx_http_conduit_provider_node_t  *pn;
 
     sh = cdmcf->zone.sh;
     provider = create->model->provider;
+    key = create->key;
 
-    if (create->limit && create->key->live >= create->limit) {
+    /* those of other hosts are known with a delay of a second */
+
+    if (create->limit && key->live + key->away_live >= create->limit) {
         return NGX_HTTP_CONDUIT_LIMIT_KEY;
     }
 
-    if (sh->live >= cdmcf->task_limit_total) {
+    if (sh->live + sh->away_live >= cdmcf->task_limit_total) {
         return NGX_HTTP_CONDUIT_LIMIT_TOTAL;
     }
 
-    if (provider->queue
-        && sh->providers[provider->index].waiting >= provider->queue)
-    {
+    pn = &sh->providers[provider->index];
+
+    if (provider->queue && pn->waiting + pn->away_waiting >= provider->queue) {
         return NGX_HTTP_CONDUIT_QUEUE_FULL;
     }
 
@@ -318,41 +304,39 @@ ngx_http_conduit_create_limits_locked(ngx_http_conduit_main_conf_t *cdmcf,
 }
 
 
-static ngx_int_t
-ngx_http_conduit_create_node_locked(ngx_http_conduit_engine_t *engine,
-    ngx_http_conduit_draft_t *draft, ngx_http_conduit_news_t *news)
+ngx_int_t
+ngx_http_conduit_create_node_locked(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_draft_t *draft, ngx_http_conduit_task_node_t **nodep,
+    ngx_http_conduit_idem_node_t **idemp)
 {
-    ngx_uint_t                     position;
+    ngx_int_t                      rc;
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_create_t     *create;
     ngx_http_conduit_task_node_t  *node;
     ngx_http_conduit_idem_node_t  *idem;
 
-    zone = &engine->cdmcf->zone;
+    zone = &cdmcf->zone;
     create = draft->create;
     idem = NULL;
+
+    if (create->digest
+        && ngx_http_conduit_idem_find_locked(zone, create->digest))
+    {
+        return NGX_HTTP_CONDUIT_REPLAY;
+    }
+
+    rc = ngx_http_conduit_create_limits_locked(cdmcf, create);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     node = ngx_http_conduit_zone_tight_locked(zone)
            ? NULL : ngx_http_conduit_node_alloc_locked(zone);
 
-    if (node == NULL) {
-        goto full;
-    }
-
-    ngx_memcpy(node->id, create->id, NGX_HTTP_CONDUIT_ID_LEN);
-
-    node->key = create->key;
-    node->lane = create->model->lane;
-    node->kind = (u_char) create->kind;
-    node->status = CONDUIT_PENDING;
-    node->sequence = 1;
-    node->created = draft->doc.created;
-    node->updated = draft->doc.created;
-    node->timeout = create->timeout;
-    node->deadline = ngx_current_msec + create->timeout;
-    node->hooks = (u_char) create->hooks;
-
-    if (ngx_http_conduit_create_texts_locked(zone, draft, node) != NGX_OK) {
+    if (node == NULL
+        || ngx_http_conduit_create_fill_locked(zone, draft, node) != NGX_OK)
+    {
         goto full;
     }
 
@@ -370,28 +354,15 @@ ngx_http_conduit_create_node_locked(ngx_http_conduit_engine_t *engine,
             && ngx_http_conduit_text_set_locked(zone, &idem->reply,
                                                 draft->reply.data,
                                                 draft->reply.len
-                                                + NGX_INT_T_LEN)
+                                                + NGX_HTTP_CONDUIT_REPLY_TAIL)
                != NGX_OK)
         {
             goto full;
         }
     }
 
-    ngx_http_conduit_node_link_locked(zone, node);
-    ngx_http_conduit_step_first_locked(engine, node, draft->provider, news);
-
-    draft->lease = node->lease;
-
-    position = node->queued
-               ? ngx_http_conduit_lane_position_locked(zone, node) : 0;
-
-    ngx_http_conduit_create_finish_reply(draft, position);
-
-    if (idem && !create->sync) {
-        ngx_http_conduit_text_shrink_locked(&idem->reply, draft->reply.data,
-                                            draft->reply.len);
-        idem->code = NGX_HTTP_ACCEPTED;
-    }
+    *nodep = node;
+    *idemp = idem;
 
     return NGX_OK;
 
@@ -408,6 +379,53 @@ full:
     zone->sh->counters.nomem++;
 
     return NGX_HTTP_CONDUIT_ZONE_FULL;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_create_fill_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_draft_t *draft, ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_create_t  *create;
+
+    create = draft->create;
+
+    ngx_memcpy(node->id, create->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    node->key = create->key;
+    node->lane = create->model->lane;
+    node->kind = (u_char) create->kind;
+    node->status = CONDUIT_PENDING;
+    node->sequence = 1;
+    node->number = ngx_http_conduit_node_number_locked(zone);
+    node->created = draft->doc.created;
+    node->updated = draft->doc.created;
+    node->timeout = create->timeout;
+    node->deadline = ngx_current_msec + create->timeout;
+    node->hooks = (u_char) create->hooks;
+
+    if (create->hooks && create->metadata.len) {
+        node->hooks |= CONDUIT_HOOK_METADATA;
+    }
+
+    return ngx_http_conduit_create_texts_locked(zone, draft, node);
+}
+
+
+ngx_uint_t
+ngx_http_conduit_create_start_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_task_node_t *node,
+    ngx_http_conduit_provider_t *provider, ngx_http_conduit_news_t *news)
+{
+    ngx_http_conduit_step_first_locked(engine, node, provider, news);
+
+    /* nobody knows the task yet, but its key may be watched */
+
+    ngx_http_conduit_news_task_locked(engine, node, news);
+
+    return node->queued
+           ? ngx_http_conduit_lane_position_locked(&engine->cdmcf->zone, node)
+           : 0;
 }
 
 
@@ -460,162 +478,16 @@ ngx_http_conduit_create_texts_locked(ngx_http_conduit_zone_t *zone,
 }
 
 
-static void
-ngx_http_conduit_create_finish_reply(ngx_http_conduit_draft_t *draft,
-    ngx_uint_t position)
+void
+ngx_http_conduit_create_finish_reply(ngx_str_t *reply, ngx_uint_t position)
 {
     u_char  *p;
 
-    p = draft->reply.data + draft->reply.len;
+    p = reply->data + reply->len;
 
     p = position ? conduit_number_write(p, position)
                  : ngx_http_conduit_put(p, "null");
     *p++ = '}';
 
-    draft->reply.len = p - draft->reply.data;
-
-    draft->create->reply = draft->reply;
-    draft->create->code = NGX_HTTP_ACCEPTED;
-}
-
-
-/* NGX_DECLINED: the Idempotency-Key has not been used yet */
-
-static ngx_int_t
-ngx_http_conduit_replay(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_create_t *create)
-{
-    size_t                         len, size;
-    ngx_int_t                      rc;
-    ngx_http_conduit_zone_t       *zone;
-    ngx_http_conduit_idem_node_t  *idem;
-
-    zone = &cdmcf->zone;
-    size = 0;
-
-    for ( ;; ) {
-        len = 0;
-        rc = NGX_DECLINED;
-
-        ngx_http_conduit_zone_lock(zone);
-
-        idem = ngx_http_conduit_idem_find_locked(zone, create->digest);
-
-        if (idem) {
-            ngx_memcpy(create->id, idem->id, NGX_HTTP_CONDUIT_ID_LEN);
-            create->code = idem->code;
-            len = idem->reply.len;
-
-            if (ngx_memcmp(idem->fingerprint, create->fingerprint, 32) != 0) {
-                rc = NGX_HTTP_CONDUIT_MISMATCH;
-
-            } else if (idem->code == 0
-                       && idem->owner != NGX_HTTP_CONDUIT_NOBODY)
-            {
-                rc = NGX_HTTP_CONDUIT_IN_PROGRESS;
-
-            } else {
-                rc = NGX_HTTP_CONDUIT_REPLAY;
-
-                if (idem->code == 0) {
-                    idem->owner = (u_char) zone->cell;
-                    len = 0;
-
-                } else if (len <= size) {
-                    ngx_http_conduit_text_copy_locked(&idem->reply,
-                                                      create->reply.data);
-                }
-            }
-        }
-
-        ngx_http_conduit_zone_unlock(zone);
-
-        create->reply.len = len;
-
-        if (rc != NGX_HTTP_CONDUIT_REPLAY || len <= size) {
-            return rc;
-        }
-
-        size = len;
-
-        create->reply.data = ngx_pnalloc(create->pool, size);
-        if (create->reply.data == NULL) {
-            return NGX_ERROR;
-        }
-    }
-}
-
-
-void
-ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply)
-{
-    ngx_http_conduit_zone_t       *zone;
-    ngx_http_conduit_idem_node_t  *idem;
-
-    zone = &cdmcf->zone;
-
-    ngx_http_conduit_zone_lock(zone);
-
-    idem = ngx_http_conduit_idem_find_locked(zone, digest);
-
-    if (idem && idem->code == 0) {
-
-        if (ngx_http_conduit_text_set_locked(zone, &idem->reply, reply->data,
-                                             reply->len)
-            == NGX_OK)
-        {
-            idem->code = (u_short) code;
-
-        } else {
-
-            /* whoever repeats the request waits for the same task */
-
-            idem->owner = NGX_HTTP_CONDUIT_NOBODY;
-        }
-    }
-
-    ngx_http_conduit_zone_unlock(zone);
-}
-
-
-void
-ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest)
-{
-    ngx_http_conduit_zone_t       *zone;
-    ngx_http_conduit_idem_node_t  *idem;
-
-    zone = &cdmcf->zone;
-
-    ngx_http_conduit_zone_lock(zone);
-
-    idem = ngx_http_conduit_idem_find_locked(zone, digest);
-
-    if (idem && idem->code == 0) {
-        idem->owner = NGX_HTTP_CONDUIT_NOBODY;
-    }
-
-    ngx_http_conduit_zone_unlock(zone);
-}
-
-
-void
-ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest)
-{
-    ngx_http_conduit_zone_t       *zone;
-    ngx_http_conduit_idem_node_t  *idem;
-
-    zone = &cdmcf->zone;
-
-    ngx_http_conduit_zone_lock(zone);
-
-    idem = ngx_http_conduit_idem_find_locked(zone, digest);
-
-    if (idem && idem->code == 0) {
-        ngx_http_conduit_idem_free_locked(zone, idem);
-    }
-
-    ngx_http_conduit_zone_unlock(zone);
+    reply->len = p - reply->data;
 }

@@ -10,6 +10,7 @@
 
 #include <ngx_http_conduit_module.h>
 #include <ngx_http_conduit_provider.h>
+#include <ngx_http_conduit_store.h>
 #include <conduit_id.h>
 #include <conduit_task.h>
 
@@ -26,6 +27,8 @@
 #define NGX_HTTP_CONDUIT_IN_PROGRESS  7     /* same request, not ended yet */
 #define NGX_HTTP_CONDUIT_FINAL        8     /* the state does not allow it */
 #define NGX_HTTP_CONDUIT_LEASE_LOST   9     /* somebody else goes on */
+#define NGX_HTTP_CONDUIT_UNKEPT      10     /* the store is full or failing */
+#define NGX_HTTP_CONDUIT_LOADING     11     /* the store is not ours yet */
 
 
 #define NGX_HTTP_CONDUIT_NEVER        ((ngx_msec_t) -1)
@@ -39,6 +42,9 @@
 typedef struct {
     u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
     uint64_t                          sequence;
+    uint64_t                          stamp;       /* of the last change */
+    uint64_t                          begun;       /* of the start; or 0 */
+    int64_t                           updated;     /* ms */
     ngx_uint_t                        kind;
     ngx_uint_t                        status;
     ngx_uint_t                        error_code;
@@ -66,6 +72,23 @@ typedef struct {
 } ngx_http_conduit_name_t;
 
 
+/*
+ * Who wants to know what becomes of a change, or of a new task, that the store
+ * has to keep first.  It must not go away without detach(); what is under way
+ * then goes on without it.
+ */
+
+typedef struct ngx_http_conduit_outcome_s  ngx_http_conduit_outcome_t;
+
+struct ngx_http_conduit_outcome_s {
+    void                            (*handler)(void *data, ngx_int_t rc);
+    void                             *data;
+    ngx_http_conduit_outcome_t      **place;       /* while it is awaited */
+};
+
+void ngx_http_conduit_outcome_detach(ngx_http_conduit_outcome_t *outcome);
+
+
 typedef struct {
     ngx_http_conduit_key_node_t      *key;
     ngx_http_conduit_model_t         *model;
@@ -82,6 +105,7 @@ typedef struct {
     u_char                           *digest;      /* Idempotency-Key, or */
     u_char                           *fingerprint; /* NULL; 32 bytes each */
     ngx_pool_t                       *pool;
+    ngx_http_conduit_outcome_t       *outcome;
 
     /* results; also filled in for REPLAY */
 
@@ -107,6 +131,8 @@ typedef struct {
     unsigned                          quiet:1;     /* only what is below */
     unsigned                          attempt:1;   /* counts as a try */
     unsigned                          keep:1;      /* the owner goes on */
+    unsigned                          once:1;      /* fails with the store */
+    ngx_http_conduit_outcome_t       *outcome;     /* NULL: nobody */
 
     conduit_event_e                   event;
     ngx_int_t                         progress;    /* -1: as it is */
@@ -147,6 +173,12 @@ typedef struct {
     ngx_str_t                         prompt;      /* JSON text */
     ngx_str_t                         request;     /* JSON object */
     ngx_str_t                         run;         /* JSON object, or empty */
+
+    /* of the last change, while the store keeps it */
+
+    ngx_http_conduit_outcome_t        outcome;
+    ngx_http_conduit_result_t        *results;
+    ngx_uint_t                        nresults;
 } ngx_http_conduit_work_t;
 
 
@@ -159,7 +191,8 @@ void ngx_http_conduit_task_exit(ngx_http_conduit_main_conf_t *cdmcf);
 
 /*
  * Makes a task and starts it if its provider has a free slot.
- * Returns NGX_OK, NGX_ERROR or one of the codes above.
+ * Returns NGX_OK, NGX_ERROR or one of the codes above; or NGX_AGAIN, and
+ * create->outcome gets NGX_OK, NGX_ERROR or UNKEPT later.
  */
 ngx_int_t ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_create_t *create);
@@ -183,10 +216,36 @@ void ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
 
 #define NGX_HTTP_CONDUIT_VIEW_PROMPT  1
 #define NGX_HTTP_CONDUIT_VIEW_POLL    2
+#define NGX_HTTP_CONDUIT_VIEW_STAMP   4     /* stamp, begun and updated */
 
 ngx_int_t ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_name_t *name, ngx_uint_t flags, ngx_pool_t *pool,
     ngx_http_conduit_view_t *view);
+
+/* is there such a task of this key? */
+ngx_uint_t ngx_http_conduit_task_exists(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_name_t *name);
+
+
+/*
+ * The tasks of a key in the order of their last changes.  changes() tells the
+ * first n behind a stamp, oldest first; unfinished() the n that changed last,
+ * latest first, and the stamp of what has changed so far.  Both return how
+ * many there are.
+ */
+
+typedef struct {
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    uint64_t                          stamp;
+} ngx_http_conduit_changed_t;
+
+ngx_uint_t ngx_http_conduit_task_changes(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, uint64_t seen,
+    ngx_http_conduit_changed_t *changed, ngx_uint_t n);
+ngx_uint_t ngx_http_conduit_task_unfinished(
+    ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_key_node_t *key,
+    ngx_http_conduit_changed_t *changed, ngx_uint_t n, uint64_t *stamp);
+
 
 /*
  * The one door: checks the transition, raises the sequence, writes the
@@ -194,10 +253,47 @@ ngx_int_t ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
  * only moves the step.  view, if not NULL, gets the task as it is afterwards.
  * Returns NGX_OK, NGX_DECLINED (no such task), NGX_ERROR (no memory), FINAL
  * or LEASE_LOST; the latter four change nothing.
+ *
+ * With a durable store also NGX_AGAIN: the change has been copied and waits
+ * for the store, or for another change that does.  change->outcome gets one of
+ * the above later, never inside of this call, or UNKEPT if the change was to
+ * be tried once; the view is left alone.
  */
 ngx_int_t ngx_http_conduit_task_advance(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_change_t *change, ngx_pool_t *pool,
     ngx_http_conduit_view_t *view);
+
+
+/*
+ * A task from elsewhere, and how it comes:
+ *
+ *     OWN   this host performs it from now on
+ *     COPY  another one does; this process follows it and hears of changes
+ *     SEEN  the same, but nobody here follows it
+ *     NEWS  a change of a copy; it brings no texts but the document
+ *
+ * NGX_OK, NGX_DECLINED (news of an unknown task), NGX_AGAIN (a change of it is
+ * being kept) or NGX_ERROR (no room).
+ */
+
+typedef enum {
+    NGX_HTTP_CONDUIT_ABSORB_OWN,
+    NGX_HTTP_CONDUIT_ABSORB_COPY,
+    NGX_HTTP_CONDUIT_ABSORB_SEEN,
+    NGX_HTTP_CONDUIT_ABSORB_NEWS
+} ngx_http_conduit_absorb_e;
+
+ngx_int_t ngx_http_conduit_task_absorb(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_record_t *record, ngx_http_conduit_absorb_e how);
+
+/*
+ * A task as a record, of the pool, with all its texts or the document only;
+ * NGX_OK, NGX_DECLINED (no such task) or NGX_ERROR.
+ */
+
+ngx_int_t ngx_http_conduit_task_record(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_pool_t *pool, ngx_uint_t texts,
+    ngx_http_conduit_record_t *record);
 
 
 /* a page of a key's tasks */
@@ -260,8 +356,8 @@ ngx_int_t ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
 /*
  * Checks that the key holds the lease of a task of a provider of type worker
  * (of that number, if *lease is not 0) and sets *lease for a change.  NGX_OK,
- * NGX_DECLINED (unknown), FINAL or LEASE_LOST; *status is set but for
- * NGX_DECLINED.
+ * NGX_DECLINED (unknown), NGX_AGAIN (it is another host's), FINAL or
+ * LEASE_LOST; *status is set but for NGX_DECLINED.
  */
 ngx_int_t ngx_http_conduit_task_held(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_key_node_t *key, u_char *id, uint64_t *lease,
@@ -276,10 +372,12 @@ ngx_int_t ngx_http_conduit_task_leased(ngx_http_conduit_main_conf_t *cdmcf,
 /*
  * A leased task fails for this reason: gives it to the fallback of its model,
  * if there is one and the reason allows it.  With attempt set only if this
- * was its last attempt.  NGX_OK: done; NGX_DECLINED: it is to fail.
+ * was its last attempt.  NGX_OK: done; NGX_AGAIN: it will be, see advance();
+ * NGX_DECLINED: it is to fail.
  */
 ngx_int_t ngx_http_conduit_task_fallback(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *id, uint64_t lease, ngx_uint_t code, ngx_uint_t attempt);
+    u_char *id, uint64_t lease, ngx_uint_t code, ngx_uint_t attempt,
+    ngx_http_conduit_outcome_t *outcome);
 
 
 /* upper bounds, in seconds, of the classes of counters.duration */

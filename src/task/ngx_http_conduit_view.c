@@ -37,8 +37,10 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
 {
     u_char                        *p;
     size_t                         room, need;
+    ngx_int_t                      told;
     ngx_uint_t                     prompt;
     ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_hook_sum_t    sum;
     ngx_http_conduit_task_node_t  *node;
 
     zone = &cdmcf->zone;
@@ -61,7 +63,8 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
             return NGX_DECLINED;
         }
 
-        need = node->document.len + (prompt ? node->prompt_len : 0);
+        need = node->document.len + NGX_HTTP_CONDUIT_DOCUMENT_HOOK
+               + (prompt ? node->prompt_len : 0);
 
         if (need <= room) {
             break;
@@ -80,12 +83,22 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
         node->polled = ngx_current_msec;
     }
 
+    if (flags & NGX_HTTP_CONDUIT_VIEW_STAMP) {
+        view->stamp = node->stamp;
+        view->begun = node->begun;
+        view->updated = node->updated;
+    }
+
     view->document.data = p;
     p = ngx_http_conduit_text_copy_locked(&node->document, p);
+
+    told = node->hooks ? ngx_http_conduit_hook_sum_locked(node, &sum)
+                       : NGX_DECLINED;
 
     view->prompt.len = 0;
 
     if (prompt) {
+        p += NGX_HTTP_CONDUIT_DOCUMENT_HOOK;
         view->prompt.data = p;
         view->prompt.len = node->prompt_len;
         ngx_http_conduit_text_slice_locked(&node->request, p,
@@ -94,6 +107,12 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
     }
 
     ngx_http_conduit_zone_unlock(zone);
+
+    /* a delivery is no change of its task, so the stored text knows nothing */
+
+    if (told == NGX_OK) {
+        ngx_http_conduit_document_told(&view->document, &sum);
+    }
 
     return NGX_OK;
 }

@@ -9,6 +9,8 @@
 
 
 #include <ngx_http_conduit_module.h>
+#include <ngx_http_conduit_index.h>
+#include <ngx_http_conduit_task.h>
 
 
 /*
@@ -25,14 +27,26 @@ typedef struct ngx_http_conduit_watcher_s  ngx_http_conduit_watcher_t;
 
 typedef void (*ngx_http_conduit_watch_pt)(ngx_http_conduit_watcher_t *w);
 
+/*
+ * What the handler will look at may be asked for ahead, as it comes from
+ * memory: when the task has changed, and once more when this one is the next.
+ */
+
+typedef void (*ngx_http_conduit_ahead_pt)(ngx_http_conduit_watcher_t *w,
+    ngx_uint_t next);
+
 
 struct ngx_http_conduit_watcher_s {
-    ngx_queue_t                   queue;           /* of the same task */
+    ngx_http_conduit_entry_t      entry;           /* of the first of a task */
+    ngx_queue_t                   queue;           /* a ring of the same task */
     ngx_queue_t                   fired;           /* handler to be called */
     u_char                        id[NGX_HTTP_CONDUIT_ID_LEN];
     ngx_http_conduit_watch_pt     handler;
+    ngx_http_conduit_ahead_pt     ahead;           /* or NULL */
     void                         *data;
+    ngx_http_conduit_key_node_t  *key;             /* of watch_key() */
     unsigned                      added:1;
+    unsigned                      first:1;
     unsigned                      due:1;
 };
 
@@ -44,10 +58,72 @@ ngx_int_t ngx_http_conduit_watch_add(ngx_http_conduit_main_conf_t *cdmcf,
 void ngx_http_conduit_watch_del(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_watcher_t *w);
 
+/*
+ * Watchers of all tasks of a key, woken by whichever changes; key is of the
+ * zone, id unused.
+ */
+
+ngx_int_t ngx_http_conduit_watch_key(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_watcher_t *w, ngx_http_conduit_key_node_t *key);
+
 /* watchers of waiting work, woken when a worker's task is queued; id unused */
 
 ngx_int_t ngx_http_conduit_watch_claims(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_watcher_t *w);
+
+
+/*
+ * Where several hosts share tasks: is the zone up to date about a task, or all
+ * tasks of a key?  NGX_OK, also if there is no such task; NGX_ERROR: others
+ * would have to be asked and cannot be; NGX_AGAIN: the handler gets one of the
+ * two later, unless the waiter leaves.  The memory is the caller's until then.
+ */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    void                        (*handler)(void *data, ngx_int_t rc);
+    void                         *data;
+    unsigned                      waiting:1;
+} ngx_http_conduit_waiter_t;
+
+ngx_uint_t ngx_http_conduit_watch_shared(ngx_http_conduit_main_conf_t *cdmcf);
+ngx_int_t ngx_http_conduit_watch_fresh(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_http_conduit_waiter_t *waiter);
+ngx_int_t ngx_http_conduit_watch_fresh_key(
+    ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_key_node_t *key,
+    ngx_http_conduit_waiter_t *waiter);
+void ngx_http_conduit_watch_leave(ngx_http_conduit_waiter_t *waiter);
+
+/*
+ * A page of a key's tasks, as task_list(), of all hosts.  NGX_AGAIN: the page
+ * is the callee's until the handler gets NGX_OK, NGX_DECLINED or NGX_ERROR, or
+ * the waiter leaves.
+ */
+
+ngx_int_t ngx_http_conduit_watch_page(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_page_t *page, ngx_http_conduit_waiter_t *waiter);
+
+/*
+ * A worker holds the lease of a task of another host (of that number, if lease
+ * is not 0): asks for it.  A watcher of the task is woken when it has come.
+ */
+
+void ngx_http_conduit_watch_borrow(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease);
+
+/*
+ * Asks for n permits of a key's rate, which all hosts share: what comes of it
+ * is in the zone when the handler is called.
+ */
+
+void ngx_http_conduit_watch_permit(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, ngx_uint_t n,
+    void (*handler)(void *data), void *data);
+
+/* up to n ids of tasks watched here that nobody follows any more */
+
+ngx_uint_t ngx_http_conduit_watch_stale(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *ids, ngx_uint_t n);
 
 
 /* for the engine */
