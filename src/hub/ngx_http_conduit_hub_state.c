@@ -1,0 +1,374 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#include <ngx_http_conduit_hub_conn.h>
+#include <conduit_session.h>
+
+
+/* the state of a connection, written for the one that goes on with it */
+
+
+/* messages of which it is not known that the client has got them */
+
+#define ngx_http_conduit_hub_unsent(conn)                                     \
+    ((conn)->resume ? (conn)->resume->first : (conn)->out)
+
+
+static size_t ngx_http_conduit_hub_state_size(
+    ngx_http_conduit_hub_conn_t *conn);
+static ngx_uint_t ngx_http_conduit_hub_unsure(
+    ngx_http_conduit_hub_conn_t *conn);
+static ngx_uint_t ngx_http_conduit_hub_undelivered(
+    conduit_session_reader_t reader);
+static ngx_int_t ngx_http_conduit_hub_restore_head(
+    ngx_http_conduit_hub_conn_t *conn, conduit_session_t *session);
+static ngx_int_t ngx_http_conduit_hub_restore_out(
+    ngx_http_conduit_hub_conn_t *conn, conduit_session_reader_t reader,
+    uint64_t sent);
+static ngx_int_t ngx_http_conduit_hub_restore_sub(
+    ngx_http_conduit_hub_conn_t *conn, conduit_session_sub_t *kept);
+static ngx_int_t ngx_http_conduit_hub_restore_all(
+    ngx_http_conduit_hub_conn_t *conn, conduit_session_t *session);
+static ngx_int_t ngx_http_conduit_hub_restore_message(
+    ngx_http_conduit_hub_conn_t *conn, conduit_str_t *message);
+
+
+u_char *
+ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
+{
+    u_char                       *p, *state;
+    ngx_uint_t                    unsure;
+    ngx_queue_t                  *q;
+    conduit_session_t             session;
+    conduit_session_sub_t         kept;
+    ngx_http_conduit_hub_out_t   *out;
+    ngx_http_conduit_hub_sub_t   *sub;
+
+    state = ngx_alloc(ngx_http_conduit_hub_state_size(conn), conn->hub->log);
+    if (state == NULL) {
+        return NULL;
+    }
+
+    /* what the client may not have got is told anew to whoever succeeds it */
+
+    unsure = ngx_http_conduit_hub_unsure(conn);
+
+    ngx_memzero(&session, sizeof(conduit_session_t));
+
+    session.flags = (conn->shaken ? CONDUIT_SESSION_SHAKEN : 0)
+                    | (conn->binary ? CONDUIT_SESSION_BINARY : 0)
+                    | (conn->all_subs ? CONDUIT_SESSION_ALL : 0)
+                    | (conn->resume ? CONDUIT_SESSION_STATEFUL : 0);
+    session.events = conn->events;
+    session.seen = unsure ? conn->sure : conn->seen;
+    session.nsubs = conn->nsubs;
+
+    if (conn->resume) {
+        session.sent = conn->resume->sent;
+        session.received = conn->resume->received;
+
+    } else {
+        session.input.data = conn->in;
+        session.input.len = conn->in_len;
+    }
+
+    if (conn->succeeds) {
+        ngx_memcpy(session.from, conn->from, CONDUIT_SESSION_ID);
+    }
+
+    ngx_memcpy(session.digest, conn->key->digest, CONDUIT_SESSION_DIGEST);
+
+    p = conduit_session_write(state, &session);
+
+    for (q = ngx_queue_head(&conn->subs);
+         q != ngx_queue_sentinel(&conn->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_conduit_hub_sub_t, siblings);
+
+        ngx_memcpy(kept.task, sub->topic->watcher.id, CONDUIT_SESSION_ID);
+        kept.sequence = unsure ? 0 : sub->sequence;
+        kept.told = unsure ? 0 : sub->told;
+        kept.events = sub->events;
+
+        p = conduit_session_write_sub(p, &kept);
+    }
+
+    for (out = ngx_http_conduit_hub_unsent(conn); out; out = out->next) {
+        p = conduit_session_write_message(p,
+                                    ngx_http_conduit_hub_msg_text(out->msg),
+                                    out->msg->len);
+    }
+
+    *len = p - state;
+
+    return state;
+}
+
+
+void
+ngx_http_conduit_hub_heard(ngx_http_conduit_hub_conn_t *conn)
+{
+    conn->heard = ngx_current_msec;
+
+    if (conn->all_subs && !ngx_http_conduit_hub_unsure(conn)) {
+        conn->sure = conn->seen;
+    }
+}
+
+
+/*
+ * Messages that are numbered, or wait for a poll, come again by themselves.
+ * Else only the client's host tells, by the segments that it acknowledges.
+ */
+
+static ngx_uint_t
+ngx_http_conduit_hub_unsure(ngx_http_conduit_hub_conn_t *conn)
+{
+    int                n;
+    ngx_connection_t  *c;
+
+    if (conn->resume || ngx_http_conduit_hub_polls(conn)) {
+        return 0;
+    }
+
+    c = conn->connection;
+
+    if (conn->out || conn->failed || (c && c->error)) {
+        return 1;
+    }
+
+    n = 0;
+
+    return c && ioctl(c->fd, TIOCOUTQ, &n) == 0 && n > 0;
+}
+
+
+static size_t
+ngx_http_conduit_hub_state_size(ngx_http_conduit_hub_conn_t *conn)
+{
+    size_t                       size;
+    ngx_http_conduit_hub_out_t  *out;
+
+    size = CONDUIT_SESSION_HEAD + conn->in_len
+           + conn->nsubs * CONDUIT_SESSION_SUB;
+
+    for (out = ngx_http_conduit_hub_unsent(conn); out; out = out->next) {
+        size += CONDUIT_SESSION_MESSAGE + out->msg->len;
+    }
+
+    return size;
+}
+
+
+ngx_int_t
+ngx_http_conduit_hub_restore(ngx_http_conduit_hub_conn_t *conn, u_char *text,
+    size_t len, ngx_uint_t whole)
+{
+    ngx_uint_t                again;
+    conduit_str_t             state;
+    conduit_session_t         session;
+    conduit_session_sub_t     kept;
+    conduit_session_reader_t  reader;
+
+    state.data = text;
+    state.len = len;
+
+    if (conduit_session_read(&session, &reader, &state) != CONDUIT_OK) {
+        return NGX_ERROR;
+    }
+
+    if (whole
+        && (ngx_http_conduit_hub_restore_head(conn, &session) != NGX_OK
+            || ngx_http_conduit_hub_restore_out(conn, reader,
+                                                session.sent)
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    again = !whole && ngx_http_conduit_hub_undelivered(reader);
+
+    while (conduit_session_read_sub(&kept, &reader) == CONDUIT_OK) {
+
+        if (again) {
+            kept.sequence = 0;
+            kept.told = 0;
+        }
+
+        if (ngx_http_conduit_hub_restore_sub(conn, &kept) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_conduit_hub_restore_all(conn, &session);
+}
+
+
+/* a successor gets the states that they told, not the messages */
+
+static ngx_uint_t
+ngx_http_conduit_hub_undelivered(conduit_session_reader_t reader)
+{
+    conduit_str_t          message;
+    conduit_session_sub_t  kept;
+
+    while (conduit_session_read_sub(&kept, &reader) == CONDUIT_OK) {
+        /* void */
+    }
+
+    return conduit_session_read_message(&message, &reader) == CONDUIT_OK;
+}
+
+
+/* what was to be sent before goes first; subscriptions are told behind it */
+
+static ngx_int_t
+ngx_http_conduit_hub_restore_out(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_reader_t reader, uint64_t sent)
+{
+    conduit_str_t          message;
+    conduit_session_sub_t  kept;
+
+    while (conduit_session_read_sub(&kept, &reader) == CONDUIT_OK) {
+        /* void */
+    }
+
+    while (conduit_session_read_message(&message, &reader) == CONDUIT_OK) {
+        if (ngx_http_conduit_hub_restore_message(conn, &message) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (conn->resume) {
+        conn->resume->sent = sent;
+        ngx_http_conduit_hub_resume_again(conn);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_hub_restore_head(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_t *session)
+{
+    static u_char  nobody[CONDUIT_SESSION_ID];
+
+    conn->binary = (session->flags & CONDUIT_SESSION_BINARY) ? 1 : 0;
+
+    if (session->flags & CONDUIT_SESSION_SHAKEN) {
+        conn->shaken = 1;
+        conn->state = NGX_HTTP_CONDUIT_HUB_OPEN;
+    }
+
+    conduit_signalr_init(&conn->reader, conn->hub->cdmcf->hub_message_size,
+                         conn->binary);
+
+    ngx_memcpy(conn->from, session->from, CONDUIT_SESSION_ID);
+    conn->succeeds = ngx_memcmp(conn->from, nobody, CONDUIT_SESSION_ID) != 0;
+
+    if (session->flags & CONDUIT_SESSION_STATEFUL) {
+
+        if (ngx_http_conduit_hub_resume_create(conn) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        conn->resume->received = session->received;
+    }
+
+    if (session->input.len == 0) {
+        return NGX_OK;
+    }
+
+    conn->in = ngx_alloc(session->input.len, conn->hub->log);
+    if (conn->in == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(conn->in, session->input.data, session->input.len);
+    conn->in_len = session->input.len;
+    conn->in_size = session->input.len;
+
+    return NGX_OK;
+}
+
+
+/* what the client has subscribed to meanwhile is told already */
+
+static ngx_int_t
+ngx_http_conduit_hub_restore_sub(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_sub_t *kept)
+{
+    ngx_int_t                    rc;
+    ngx_http_conduit_hub_sub_t  *sub;
+
+    if (ngx_http_conduit_hub_subscribed(conn, kept->task)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_conduit_hub_subscribe(conn, kept->task, kept->events, &sub);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+    }
+
+    sub->sequence = kept->sequence;
+    sub->told = kept->told;
+    ngx_http_conduit_hub_changed(conn);
+
+    ngx_http_conduit_hub_sub_look(sub);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_hub_restore_all(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_t *session)
+{
+    if (!(session->flags & CONDUIT_SESSION_ALL) || conn->all_subs) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_conduit_hub_subscribe_all(conn, session->events) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    conn->seen = session->seen;
+    conn->sure = session->seen;
+    ngx_http_conduit_hub_changed(conn);
+
+    ngx_http_conduit_hub_all_look(conn);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_hub_restore_message(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *message)
+{
+    ngx_int_t                    rc;
+    ngx_http_conduit_hub_msg_t  *msg;
+
+    msg = ngx_http_conduit_hub_msg(conn->hub, message->len,
+                                   ngx_http_conduit_hub_opcode(conn));
+    if (msg == NULL) {
+        return NGX_ERROR;
+    }
+
+    msg->counted = 1;
+
+    ngx_memcpy(ngx_http_conduit_hub_msg_text(msg), message->data,
+               message->len);
+
+    rc = conn->resume ? ngx_http_conduit_hub_resume_keep(conn, msg)
+                      : ngx_http_conduit_hub_queue(conn, msg);
+    ngx_http_conduit_hub_msg_free(msg);
+
+    return rc;
+}
