@@ -1,0 +1,279 @@
+
+/*
+ * Copyright (C) Conduit for nginx authors
+ */
+
+
+#ifndef _NGX_HTTP_CONDUIT_PEERS_H_INCLUDED_
+#define _NGX_HTTP_CONDUIT_PEERS_H_INCLUDED_
+
+
+#include <ngx_http_conduit_cluster.h>
+#include <conduit_id.h>
+
+
+/* what the files of this part share; nobody else looks in here */
+
+
+#define NGX_HTTP_CONDUIT_PEERS       64
+#define NGX_HTTP_CONDUIT_OWNER_LEN   96
+
+
+/* the tick of a cluster, and what follows from silence; ms */
+
+#define NGX_HTTP_CONDUIT_CLUSTER_TICK    1000
+#define NGX_HTTP_CONDUIT_PEER_BEATS      3000
+#define NGX_HTTP_CONDUIT_PEER_SILENT     8000
+
+
+/* how long an owner publishes changes for one that has asked for them, ms */
+
+#define NGX_HTTP_CONDUIT_FOLLOWED    15000
+
+
+typedef struct {
+    u_short                           len;
+    u_char                            owner[NGX_HTTP_CONDUIT_OWNER_LEN];
+    ngx_msec_t                        heard;
+    void                             *counts;      /* heard last */
+} ngx_http_conduit_peer_t;
+
+
+typedef struct ngx_http_conduit_part_s  ngx_http_conduit_part_t;
+
+
+typedef struct {
+    ngx_http_conduit_redis_t         *redis;
+    ngx_http_conduit_main_conf_t     *cdmcf;
+    ngx_log_t                        *log;
+    ngx_event_t                       tick;
+    ngx_connection_t                  dummy;
+
+    unsigned                          leader:1;
+    unsigned                          listening:1; /* as the leader */
+    unsigned                          doubtful:1;  /* are leases still ours? */
+    ngx_uint_t                        ticks;
+    ngx_uint_t                        epochs;      /* seen on a connection */
+    ngx_http_conduit_part_t          *parts;       /* of a cluster of Redis */
+    ngx_msec_t                        connected;
+    ngx_msec_t                        renewed;
+    ngx_msec_t                        kept[NGX_HTTP_CONDUIT_SHARDS];
+                                                   /* leases, last renewed */
+    ngx_uint_t                        connections; /* so far */
+    ngx_uint_t                        shard;       /* to be looked at next */
+    ngx_uint_t                        slot;        /* keys, to begin with */
+    ngx_msec_t                        idem_from;   /* put those that expire */
+    unsigned                          idem_busy:1; /* later */
+
+    ngx_http_conduit_peer_t           peers[NGX_HTTP_CONDUIT_PEERS];
+    ngx_uint_t                        npeers;
+
+    ngx_queue_t                       follows;     /* all */
+    ngx_uint_t                        nfollows;
+    ngx_rbtree_t                      names;       /* of them */
+    ngx_rbtree_node_t                 sentinel;
+
+    ngx_queue_t                       asks;        /* for sessions */
+    ngx_uint_t                        nasks;
+    uint64_t                          asked;       /* so far */
+    unsigned                          answers:1;   /* can be heard */
+} ngx_http_conduit_cluster_t;
+
+
+typedef enum {
+    NGX_HTTP_CONDUIT_FOLLOW_LOOK,          /* is there such a task? */
+    NGX_HTTP_CONDUIT_FOLLOW_SUBSCRIBE,
+    NGX_HTTP_CONDUIT_FOLLOW_READ,
+    NGX_HTTP_CONDUIT_FOLLOW_ASK,           /* the owner */
+    NGX_HTTP_CONDUIT_FOLLOW_FRESH
+} ngx_http_conduit_follow_e;
+
+
+typedef struct {
+    ngx_str_node_t                    sn;          /* task:ID or key:NAME */
+    ngx_queue_t                       queue;       /* cluster->follows */
+    ngx_queue_t                       waiters;
+    ngx_http_conduit_cluster_t       *cluster;
+    ngx_http_conduit_key_node_t      *key;         /* NULL: a task */
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    u_char                            owner[NGX_HTTP_CONDUIT_OWNER_LEN];
+    size_t                            owner_len;   /* 0: nobody to ask */
+    ngx_http_conduit_follow_e         state;
+    ngx_msec_t                        begun;       /* of the state */
+    ngx_msec_t                        asked;
+    ngx_msec_t                        heard;       /* of the owner */
+    ngx_msec_t                        used;        /* of a key */
+    ngx_uint_t                        calls;       /* replies to come */
+    ngx_event_t                       timer;       /* while it is begun */
+    unsigned                          gone:1;      /* but for the replies */
+    unsigned                          failed:1;    /* one of them */
+    u_char                            name[1];
+} ngx_http_conduit_follow_t;
+
+
+/* the engine's follow(), follow_key() and page() */
+
+ngx_int_t ngx_http_conduit_cluster_task(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_http_conduit_waiter_t *waiter);
+ngx_int_t ngx_http_conduit_cluster_key(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, ngx_http_conduit_waiter_t *waiter);
+ngx_int_t ngx_http_conduit_cluster_page(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_page_t *page, ngx_http_conduit_waiter_t *waiter);
+
+
+/* the engine's borrow(), and what the owner does then */
+
+void ngx_http_conduit_cluster_borrow(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease);
+void ngx_http_conduit_cluster_lend(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload);
+
+
+/* the engine's session(); listening for answers; one; a question of others */
+
+ngx_int_t ngx_http_conduit_cluster_session(
+    ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_session_want_t *want, ngx_str_t *data,
+    ngx_http_conduit_waiter_t *waiter);
+void ngx_http_conduit_cluster_sessions(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_cluster_answered(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload);
+void ngx_http_conduit_cluster_ask(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload);
+void ngx_http_conduit_cluster_session_exit(
+    ngx_http_conduit_cluster_t *cluster);
+
+
+/* the engine's permit() */
+
+void ngx_http_conduit_cluster_permit(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, ngx_uint_t n,
+    void (*handler)(void *data), void *data);
+
+
+/* leases */
+
+void ngx_http_conduit_lease_tick(ngx_http_conduit_cluster_t *cluster);
+
+/* the engine's unleased() */
+
+uint64_t ngx_http_conduit_lease_unheld(ngx_http_conduit_main_conf_t *cdmcf);
+
+/* asks Redis for a task and absorbs it; it has become ours, or was changed */
+
+void ngx_http_conduit_lease_fetch(ngx_http_conduit_cluster_t *cluster,
+    u_char *id, ngx_http_conduit_absorb_e how);
+
+
+/*
+ * The reply to an HGETALL of that record: the task and its deliveries go into
+ * the zone.  As ngx_http_conduit_task_absorb().
+ */
+
+ngx_int_t ngx_http_conduit_lease_absorb(ngx_http_conduit_cluster_t *cluster,
+    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_record_t *record,
+    ngx_str_t *owner, ngx_http_conduit_absorb_e how);
+
+
+/* counts of keys, told and heard with the heart beats */
+
+void ngx_http_conduit_counts_beat(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_counts_heard(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_peer_t *peer, ngx_str_t *text);
+void ngx_http_conduit_counts_gone(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_peer_t *peer);
+void ngx_http_conduit_counts_reset(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_counts_hosts(ngx_http_conduit_cluster_t *cluster);
+
+
+/* what Redis has to hear of afterwards; with each tick, of the leader */
+
+void ngx_http_conduit_catchup_tick(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_catchup_mark(ngx_http_conduit_redis_t *redis,
+    u_char *id, ngx_uint_t event);
+
+/* Redis believes that this host has to deliver something: has it? */
+
+void ngx_http_conduit_catchup_over(ngx_http_conduit_cluster_t *cluster,
+    u_char *id);
+void ngx_http_conduit_catchup_lost(ngx_http_conduit_redis_t *redis,
+    u_char *id);
+
+
+/* has a shard of a cluster of Redis lost all? */
+void ngx_http_conduit_part_look(ngx_http_conduit_cluster_t *cluster);
+
+/* Redis may have lost what it was told last: it is told again */
+void ngx_http_conduit_part_recent(ngx_http_conduit_cluster_t *cluster);
+
+/* Idempotency-Keys: with each tick, of the leader; Redis could not be asked */
+
+void ngx_http_conduit_idem_tick(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_idem_lost(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_idem_again(ngx_http_conduit_cluster_t *cluster,
+    ngx_msec_t expires);
+
+
+/* publishing */
+
+void ngx_http_conduit_announce(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id);
+
+/* tells those who follow a task that its owner is this host now */
+
+void ngx_http_conduit_announce_owner(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id);
+
+/* tells those who follow a task that its deliveries have changed */
+
+void ngx_http_conduit_announce_hooks(ngx_http_conduit_redis_t *redis,
+    u_char *id, ngx_uint_t begins);
+void ngx_http_conduit_cluster_publish(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *channel, ngx_str_t *message);
+
+/* WORD ID to the channel of a host */
+
+void ngx_http_conduit_cluster_tell(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *owner, const char *word, u_char *id);
+
+/* a message of a task's or key's channel */
+
+/* returns who has the task, by the message */
+
+ngx_str_t ngx_http_conduit_announced(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload);
+
+
+/* following */
+
+void ngx_http_conduit_follow_tick(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_follow_state(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t up);
+void ngx_http_conduit_follow_message(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *channel, ngx_str_t *payload);
+void ngx_http_conduit_follow_exit(ngx_http_conduit_cluster_t *cluster);
+
+ngx_int_t ngx_http_conduit_follow_join(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *name, ngx_http_conduit_key_node_t *key, u_char *id,
+    ngx_http_conduit_waiter_t *waiter);
+ngx_int_t ngx_http_conduit_follow_begin(ngx_http_conduit_follow_t *follow);
+ngx_int_t ngx_http_conduit_follow_read(ngx_http_conduit_follow_t *follow);
+void ngx_http_conduit_follow_ask(ngx_http_conduit_follow_t *follow);
+void ngx_http_conduit_follow_ready(ngx_http_conduit_follow_t *follow,
+    ngx_int_t rc);
+void ngx_http_conduit_follow_end(ngx_http_conduit_follow_t *follow);
+void ngx_http_conduit_follow_channel(ngx_http_conduit_follow_t *follow,
+    const char *command);
+
+/* reads the tasks of a key; NGX_OK: ready() is called later */
+ngx_int_t ngx_http_conduit_follow_index(ngx_http_conduit_follow_t *follow);
+
+/* a task is not there any more: off the tasks of its key */
+void ngx_http_conduit_follow_forget(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_key_node_t *key, u_char *id);
+
+void ngx_http_conduit_cluster_subscribe(ngx_http_conduit_cluster_t *cluster,
+    const char *command, ngx_str_t *channel);
+
+
+#endif /* _NGX_HTTP_CONDUIT_PEERS_H_INCLUDED_ */
