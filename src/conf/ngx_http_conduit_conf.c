@@ -6,11 +6,15 @@
 
 #include <ngx_conduit_thread.h>
 #include <ngx_http_conduit_conf.h>
+#include <ngx_http_conduit_hub_conf.h>
 #include <ngx_http_conduit_key_conf.h>
 #include <ngx_http_conduit_media_conf.h>
 #include <ngx_http_conduit_provider_conf.h>
+#include <ngx_http_conduit_redis_conf.h>
 #include <ngx_http_conduit_request.h>
 #include <ngx_http_conduit_store.h>
+#include <ngx_http_conduit_store_conf.h>
+#include <ngx_http_conduit_webhook_conf.h>
 
 
 #define NGX_HTTP_CONDUIT_ZONE_MIN  (1024 * 1024)
@@ -52,7 +56,12 @@ ngx_http_conduit_create_main_conf(ngx_conf_t *cf)
     cdmcf->task_attempts = NGX_CONF_UNSET_UINT;
     cdmcf->task_limit_key = NGX_CONF_UNSET_UINT;
     cdmcf->task_limit_total = NGX_CONF_UNSET_UINT;
-    cdmcf->webhook_plain = NGX_CONF_UNSET;
+
+    ngx_http_conduit_hub_conf_create(cdmcf);
+
+    if (ngx_http_conduit_webhook_conf_create(cf, cdmcf) != NGX_OK) {
+        return NULL;
+    }
 
     return cdmcf;
 }
@@ -68,17 +77,19 @@ ngx_http_conduit_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(cdmcf->task_attempts, 3);
     ngx_conf_init_uint_value(cdmcf->task_limit_key, 1000);
     ngx_conf_init_uint_value(cdmcf->task_limit_total, 100000);
-    ngx_conf_init_value(cdmcf->webhook_plain, 0);
-    cdmcf->webhook_policy.plain = cdmcf->webhook_plain;
 
     if (cdmcf->zone_name.len == 0) {
         ngx_str_set(&cdmcf->zone_name, "conduit");
         cdmcf->zone_size = 32 * 1024 * 1024;
     }
 
-    cdmcf->store = &ngx_http_conduit_store_off;
+    if (cdmcf->store == NULL) {
+        cdmcf->store = &ngx_http_conduit_store_off;
+    }
 
     ngx_http_conduit_media_conf_init(cdmcf);
+    ngx_http_conduit_hub_conf_init(cdmcf);
+    ngx_http_conduit_webhook_conf_init(cdmcf);
 
     return NGX_CONF_OK;
 }
@@ -155,6 +166,10 @@ ngx_http_conduit_conf_finish(ngx_conf_t *cf)
         cdmcf->resolver_timeout = clcf->resolver_timeout;
     }
 
+    if (ngx_http_conduit_redis_finish(cf, cdmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cdmcf->threads = ngx_conduit_thread_pool(cf);
     if (cdmcf->threads == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -176,7 +191,9 @@ ngx_http_conduit_conf_add_zone(ngx_conf_t *cf,
 {
     ngx_shm_zone_t  *shm_zone;
 
-    if (ngx_http_conduit_conf_same_size(cf, cdmcf) != NGX_OK) {
+    if (ngx_http_conduit_conf_same_size(cf, cdmcf) != NGX_OK
+        || ngx_http_conduit_conf_same_store(cf, cdmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -193,7 +210,7 @@ ngx_http_conduit_conf_add_zone(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    shm_zone->init = ngx_http_conduit_zone_init;
+    shm_zone->init = ngx_http_conduit_conf_start;
     shm_zone->data = &cdmcf->zone;
 
     cdmcf->zone.shm_zone = shm_zone;
@@ -296,32 +313,6 @@ ngx_http_conduit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cdmcf->zone_name.data = value[1].data;
     cdmcf->zone_name.len = p - value[1].data;
     cdmcf->zone_size = ngx_align(size, ngx_pagesize);
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_conduit_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_conduit_main_conf_t  *cdmcf = conf;
-
-    ngx_str_t  *value;
-
-    if (cdmcf->store_set) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (cf->args->nelts != 2 || ngx_strcmp(value[1].data, "off") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "conduit_store \"%V\" is not supported yet: must "
-                           "be \"off\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    cdmcf->store_set = 1;
 
     return NGX_CONF_OK;
 }

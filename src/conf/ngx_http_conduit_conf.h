@@ -14,6 +14,10 @@
 /* Contexts, and the directives that need no file of their own. */
 
 
+/* all directives */
+extern ngx_command_t  ngx_http_conduit_commands[];
+
+
 void *ngx_http_conduit_create_main_conf(ngx_conf_t *cf);
 char *ngx_http_conduit_init_main_conf(ngx_conf_t *cf, void *conf);
 void *ngx_http_conduit_create_loc_conf(ngx_conf_t *cf);
@@ -24,8 +28,6 @@ char *ngx_http_conduit_merge_loc_conf(ngx_conf_t *cf, void *parent,
 ngx_int_t ngx_http_conduit_conf_finish(ngx_conf_t *cf);
 
 char *ngx_http_conduit_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_conduit_conf_store(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_conduit_conf_task_attempts(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

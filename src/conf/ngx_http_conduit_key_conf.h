@@ -10,6 +10,8 @@
 
 #include <ngx_http_conduit_module.h>
 #include <ngx_conduit_digest.h>
+#include <conduit_jwe.h>
+#include <conduit_signature.h>
 
 
 /*
@@ -38,10 +40,11 @@ typedef struct {
 } ngx_http_conduit_secret_t;
 
 
-/* a secret that signs webhooks: the bytes, without "whsec_" and base64 */
+/* a secret that signs webhooks, until it expires */
 
 typedef struct {
-    ngx_str_t                         secret;
+    size_t                            len;
+    u_char                            data[CONDUIT_SECRET_MAX];
     time_t                            expires;     /* 0: never */
 } ngx_http_conduit_webhook_secret_t;
 
@@ -57,10 +60,10 @@ struct ngx_http_conduit_key_s {
     ngx_uint_t                        connections; /* 0: the default */
     ngx_uint_t                        tasks;       /* 0: the default */
 
-    ngx_uint_t                        webhook_rate;    /* 0: off */
-    ngx_msec_t                        webhook_window;
+    uint32_t                          webhook_rate;    /* 0: off */
+    uint32_t                          webhook_window;  /* ms, of the rate */
     ngx_array_t                       webhook_secrets; /* webhook_secret_t */
-    ngx_str_t                         webhook_jwk;     /* JSON; empty: none */
+    conduit_jwk_t                    *webhook_jwk;     /* NULL: none */
 
     time_t                            expires;     /* 0: never */
 
@@ -71,6 +74,7 @@ struct ngx_http_conduit_key_s {
     unsigned                          file:1;      /* of conduit_key_file */
     unsigned                          rate_set:1;  /* else conduit_rate */
     unsigned                          webhook_rate_set:1;
+                                             /* else conduit_webhook_rate */
 
     ngx_http_conduit_key_node_t      *node;        /* in the zone, once used */
 };
@@ -138,11 +142,16 @@ ngx_int_t ngx_http_conduit_keys_watch(ngx_cycle_t *cycle,
     ngx_http_conduit_main_conf_t *cdmcf);
 
 
-/* the key presented by a client, or NULL with the reason in *why */
+/*
+ * The key presented by a client, or NULL with the reason in *why; digest gets
+ * its SHA-256, by which key_digest() finds the same again.
+ */
 
 ngx_http_conduit_key_t *ngx_http_conduit_key_lookup(
     ngx_http_conduit_main_conf_t *cdmcf, ngx_str_t *presented,
-    ngx_uint_t *why);
+    u_char *digest, ngx_uint_t *why);
+ngx_http_conduit_key_t *ngx_http_conduit_key_digest(
+    ngx_http_conduit_main_conf_t *cdmcf, u_char *digest, ngx_uint_t *why);
 
 /* the key of a name, or NULL */
 

@@ -63,9 +63,14 @@ void ngx_http_conduit_key_source_read(ngx_http_conduit_key_source_t *src);
 void ngx_http_conduit_key_source_stat(const char *path,
     ngx_http_conduit_key_stat_t *st);
 
-/* a file with a public JSON Web Key, at most 64 KB, allocated by malloc() */
+/*
+ * The text of a file with a public JSON Web Key, allocated by malloc(), and
+ * the key read from it.  NULL: something is wrong with it, and *why goes on
+ * after "which".
+ */
 
-char *ngx_http_conduit_key_jwk(const char *path, size_t *len);
+char *ngx_http_conduit_key_jwk(const char *path, size_t *len,
+    conduit_jwk_t *jwk, const char **why);
 
 
 /*

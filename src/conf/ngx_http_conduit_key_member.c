@@ -8,8 +8,9 @@
 #include <conduit_time.h>
 
 
-#define NGX_HTTP_CONDUIT_WEBHOOK_SECRET_MIN  24
-#define NGX_HTTP_CONDUIT_WEBHOOK_SECRET_MAX  64
+/* every one of them signs each attempt */
+
+#define NGX_HTTP_CONDUIT_WEBHOOK_SECRETS  16
 
 
 typedef ngx_int_t (*ngx_http_conduit_key_member_pt)(
@@ -352,21 +353,17 @@ ngx_http_conduit_key_number(ngx_http_conduit_key_parse_t *kp, ngx_str_t *args,
 }
 
 
-/* a window, no bucket: N requests in any second or minute */
-
 static ngx_int_t
 ngx_http_conduit_key_webhook_rate(ngx_http_conduit_key_parse_t *kp,
     ngx_str_t *args, ngx_uint_t nargs, ngx_uint_t post)
 {
-    const char               *err;
-    conduit_rate_t            rate;
-    ngx_http_conduit_key_t   *key;
+    ngx_http_conduit_key_t  *key;
 
     key = kp->key;
 
-    if (conduit_rate_parse(&rate, args[0].data, args[0].len, &err)
-        != CONDUIT_OK
-        || ngx_strlchr(args[0].data, args[0].data + args[0].len, ' '))
+    if (conduit_window_parse(&key->webhook_rate, &key->webhook_window,
+                             args[0].data, args[0].len)
+        != CONDUIT_OK)
     {
         ngx_str_set(&kp->error, "must be \"off\" or a rate such as"
                     " \"1000r/m\" or \"20r/s\"");
@@ -374,13 +371,6 @@ ngx_http_conduit_key_webhook_rate(ngx_http_conduit_key_parse_t *kp,
     }
 
     key->webhook_rate_set = 1;
-    key->webhook_rate = rate.per_minute;
-    key->webhook_window = 60000;
-
-    if (rate.per_minute && args[0].data[args[0].len - 1] == 's') {
-        key->webhook_rate = rate.per_minute / 60;
-        key->webhook_window = 1000;
-    }
 
     return NGX_OK;
 }
@@ -390,31 +380,11 @@ static ngx_int_t
 ngx_http_conduit_key_webhook_secret(ngx_http_conduit_key_parse_t *kp,
     ngx_str_t *args, ngx_uint_t nargs, ngx_uint_t post)
 {
-    ngx_str_t                           text, bytes;
     ngx_http_conduit_webhook_secret_t  *secret;
 
-    text = args[0];
-
-    if (text.len <= 6 || text.len > 128
-        || ngx_memcmp(text.data, "whsec_", 6) != 0)
-    {
-        goto invalid;
-    }
-
-    text.data += 6;
-    text.len -= 6;
-
-    bytes.data = ngx_pnalloc(kp->pool, ngx_base64_decoded_length(text.len));
-    if (bytes.data == NULL) {
-        ngx_str_set(&kp->error, "cannot be kept: no memory");
+    if (kp->key->webhook_secrets.nelts == NGX_HTTP_CONDUIT_WEBHOOK_SECRETS) {
+        ngx_str_set(&kp->error, "is given too often: 16 of them are the most");
         return NGX_ERROR;
-    }
-
-    if (ngx_decode_base64(&bytes, &text) != NGX_OK
-        || bytes.len < NGX_HTTP_CONDUIT_WEBHOOK_SECRET_MIN
-        || bytes.len > NGX_HTTP_CONDUIT_WEBHOOK_SECRET_MAX)
-    {
-        goto invalid;
     }
 
     secret = ngx_array_push(&kp->key->webhook_secrets);
@@ -423,16 +393,16 @@ ngx_http_conduit_key_webhook_secret(ngx_http_conduit_key_parse_t *kp,
         return NGX_ERROR;
     }
 
-    secret->secret = bytes;
+    if (conduit_secret_parse(secret->data, &secret->len, args[0].data,
+                             args[0].len)
+        != CONDUIT_OK)
+    {
+        ngx_str_set(&kp->error, "must be \"whsec_\" and the base64 form of 24"
+                    " to 64 random bytes");
+        return NGX_ERROR;
+    }
 
     return ngx_http_conduit_key_expires_arg(kp, args, nargs, &secret->expires);
-
-invalid:
-
-    ngx_str_set(&kp->error, "must be \"whsec_\" and the base64 form of 24 to 64"
-                " random bytes");
-
-    return NGX_ERROR;
 }
 
 
@@ -440,52 +410,54 @@ static ngx_int_t
 ngx_http_conduit_key_webhook_jwk(ngx_http_conduit_key_parse_t *kp,
     ngx_str_t *args, ngx_uint_t nargs, ngx_uint_t post)
 {
-    char       *text;
-    size_t      len;
-    ngx_str_t   path;
+    char           *text;
+    size_t          len;
+    ngx_str_t       path;
+    ngx_int_t       rc;
+    const char     *why;
+    conduit_jwk_t  *jwk;
 
-    /* a file of keys has had its JWKs read in a thread */
+    jwk = ngx_palloc(kp->pool, sizeof(conduit_jwk_t));
+    if (jwk == NULL) {
+        ngx_str_set(&kp->error, "cannot be kept: no memory");
+        return NGX_ERROR;
+    }
+
+    /* a file of keys has had its JWKs read and checked in a thread */
 
     if (kp->jwk.data) {
-        kp->key->webhook_jwk.len = kp->jwk.len;
-        kp->key->webhook_jwk.data = ngx_pstrdup(kp->pool, &kp->jwk);
+        rc = conduit_jwk_parse(jwk, kp->jwk.data, kp->jwk.len, &why);
 
-        if (kp->key->webhook_jwk.data == NULL) {
+    } else {
+        path = args[0];
+
+        if (ngx_conf_full_name(kp->cycle, &path, 1) != NGX_OK) {
             ngx_str_set(&kp->error, "cannot be kept: no memory");
             return NGX_ERROR;
         }
 
-        return NGX_OK;
+        text = ngx_http_conduit_key_jwk((const char *) path.data, &len, jwk,
+                                        &why);
+        rc = text ? CONDUIT_OK : CONDUIT_ERROR;
+
+        free(text);
     }
 
-    path = args[0];
+    if (rc != CONDUIT_OK) {
+        kp->error.data = ngx_pnalloc(kp->pool, NGX_MAX_CONF_ERRSTR);
+        if (kp->error.data == NULL) {
+            ngx_str_set(&kp->error, "cannot be kept: no memory");
+            return NGX_ERROR;
+        }
 
-    if (ngx_conf_full_name(kp->cycle, &path, 1) != NGX_OK) {
-        ngx_str_set(&kp->error, "cannot be kept: no memory");
+        kp->error.len = ngx_snprintf(kp->error.data, NGX_MAX_CONF_ERRSTR,
+                                     "must name a file with a JSON Web Key,"
+                                     " which %s", why)
+                        - kp->error.data;
         return NGX_ERROR;
     }
 
-    text = ngx_http_conduit_key_jwk((const char *) path.data, &len);
-
-    if (text == NULL) {
-        ngx_str_set(&kp->error, "must be a readable file with the JSON of a"
-                    " public key");
-        return NGX_ERROR;
-    }
-
-    kp->key->webhook_jwk.len = len;
-    kp->key->webhook_jwk.data = ngx_pnalloc(kp->pool, len);
-
-    if (kp->key->webhook_jwk.data) {
-        ngx_memcpy(kp->key->webhook_jwk.data, text, len);
-    }
-
-    free(text);
-
-    if (kp->key->webhook_jwk.data == NULL) {
-        ngx_str_set(&kp->error, "cannot be kept: no memory");
-        return NGX_ERROR;
-    }
+    kp->key->webhook_jwk = jwk;
 
     return NGX_OK;
 }

@@ -11,7 +11,6 @@
 
 
 #define NGX_HTTP_CONDUIT_KEY_FILE_MAX  (16 * 1024 * 1024)
-#define NGX_HTTP_CONDUIT_KEY_JWK_MAX   65536
 
 
 static u_char *ngx_http_conduit_key_source_load(int fd, size_t size,
@@ -22,7 +21,6 @@ static void ngx_http_conduit_key_source_jwks(
     ngx_http_conduit_key_source_t *src);
 static void ngx_http_conduit_key_source_error(
     ngx_http_conduit_key_source_t *src, const char *error);
-static ngx_int_t ngx_http_conduit_key_jwk_check(u_char *p, size_t len);
 
 
 void
@@ -166,10 +164,11 @@ ngx_http_conduit_key_source_set(ngx_http_conduit_key_stat_t *st,
 static void
 ngx_http_conduit_key_source_jwks(ngx_http_conduit_key_source_t *src)
 {
-    char        *text, path[PATH_MAX];
-    size_t       len;
-    json_t      *key, *jwk;
-    const char  *name, *file;
+    char           *text, path[PATH_MAX];
+    size_t          len;
+    json_t         *key, *jwk;
+    const char     *name, *file, *why;
+    conduit_jwk_t   parsed;
 
     json_object_foreach(src->json, name, key) {
 
@@ -185,16 +184,19 @@ ngx_http_conduit_key_source_jwks(ngx_http_conduit_key_source_t *src)
                         (file[0] == '/') ? 0 : (int) src->prefix_len,
                         src->prefix, file);
 
-        text = ngx_http_conduit_key_jwk(path, &len);
+        text = ngx_http_conduit_key_jwk(path, &len, &parsed, &why);
 
-        if (text == NULL
-            || json_string_setn(jwk, text, len) != 0)
-        {
-            (void) snprintf(src->error, sizeof(src->error),
-                            "names a \"webhook_jwk\" of key \"%.64s\" that is"
-                            " no readable file with the JSON of a public key",
-                            name);
+        if (text && json_string_setn(jwk, text, len) != 0) {
+            why = "cannot be kept: no memory";
             free(text);
+            text = NULL;
+        }
+
+        if (text == NULL) {
+            (void) snprintf(src->error, sizeof(src->error),
+                            "has a key \"%.64s\" whose \"webhook_jwk\" must"
+                            " name a file with a JSON Web Key, which %s",
+                            name, why);
             json_decref(src->json);
             src->json = NULL;
             return;
@@ -214,11 +216,14 @@ ngx_http_conduit_key_source_error(ngx_http_conduit_key_source_t *src,
 
 
 char *
-ngx_http_conduit_key_jwk(const char *path, size_t *len)
+ngx_http_conduit_key_jwk(const char *path, size_t *len, conduit_jwk_t *jwk,
+    const char **why)
 {
     int           fd;
     u_char       *text;
     struct stat   sb;
+
+    *why = "must be a regular file that can be read";
 
     fd = open(path, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
     if (fd == -1) {
@@ -227,48 +232,23 @@ ngx_http_conduit_key_jwk(const char *path, size_t *len)
 
     text = NULL;
 
-    if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)
-        && sb.st_size <= NGX_HTTP_CONDUIT_KEY_JWK_MAX)
-    {
-        text = ngx_http_conduit_key_source_load(fd, (size_t) sb.st_size, len);
+    if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) {
+
+        if (sb.st_size > CONDUIT_JWK_TEXT_MAX) {
+            *why = "must not be longer than 64 KB";
+
+        } else {
+            text = ngx_http_conduit_key_source_load(fd, (size_t) sb.st_size,
+                                                    len);
+        }
     }
 
     close(fd);
 
-    if (text && ngx_http_conduit_key_jwk_check(text, *len) != NGX_OK) {
+    if (text && conduit_jwk_parse(jwk, text, *len, why) != CONDUIT_OK) {
         free(text);
         text = NULL;
     }
 
     return (char *) text;
-}
-
-
-/* an object with a type, and without the private part */
-
-static ngx_int_t
-ngx_http_conduit_key_jwk_check(u_char *p, size_t len)
-{
-    json_t                *jwk;
-    ngx_int_t              rc;
-    conduit_json_error_t   err;
-
-    jwk = conduit_json_parse(p, len, &err);
-
-    if (jwk == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    if (json_is_string(json_object_get(jwk, "kty"))
-        && json_object_get(jwk, "d") == NULL
-        && json_object_get(jwk, "k") == NULL)
-    {
-        rc = NGX_OK;
-    }
-
-    json_decref(jwk);
-
-    return rc;
 }

@@ -16,18 +16,29 @@ static ngx_http_conduit_key_slot_t *ngx_http_conduit_key_find(
 
 ngx_http_conduit_key_t *
 ngx_http_conduit_key_lookup(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_str_t *presented, ngx_uint_t *why)
+    ngx_str_t *presented, u_char *digest, ngx_uint_t *why)
+{
+    *why = NGX_HTTP_CONDUIT_KEY_UNKNOWN;
+
+    if (ngx_conduit_sha256(digest, presented, 1) != NGX_OK) {
+        return NULL;
+    }
+
+    return ngx_http_conduit_key_digest(cdmcf, digest, why);
+}
+
+
+ngx_http_conduit_key_t *
+ngx_http_conduit_key_digest(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest, ngx_uint_t *why)
 {
     time_t                        now;
-    u_char                        digest[NGX_CONDUIT_SHA256_LEN];
     ngx_http_conduit_key_t       *key;
     ngx_http_conduit_key_slot_t  *slot;
 
     *why = NGX_HTTP_CONDUIT_KEY_UNKNOWN;
 
-    if (cdmcf->keys == NULL
-        || ngx_conduit_sha256(digest, presented, 1) != NGX_OK)
-    {
+    if (cdmcf->keys == NULL) {
         return NULL;
     }
 

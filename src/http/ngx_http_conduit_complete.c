@@ -37,6 +37,10 @@ static void ngx_http_conduit_complete_resume(
     ngx_http_conduit_report_t *report);
 static ngx_int_t ngx_http_conduit_complete_finish(
     ngx_http_conduit_report_t *report);
+static ngx_int_t ngx_http_conduit_complete_told(
+    ngx_http_conduit_report_t *report, ngx_int_t rc);
+static ngx_int_t ngx_http_conduit_failed_told(
+    ngx_http_conduit_report_t *report, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_complete_failed(
     ngx_http_conduit_report_t *report, ngx_uint_t error);
 static void ngx_http_conduit_complete_remove(
@@ -269,13 +273,17 @@ ngx_http_conduit_complete_inlined(ngx_http_conduit_report_t *report,
     ngx_http_conduit_report_event(report, CONDUIT_EV_PROGRESS);
 
     change = &report->change;
+    ngx_memcpy(change->name.id, report->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    change->name.kind = NGX_HTTP_CONDUIT_ANY;
+    change->lease = report->lease;
     change->quiet = 1;
     change->step = NGX_HTTP_CONDUIT_STEP_LEASED;
     change->after = report->provider->lease;
 
-    rc = ngx_http_conduit_report_change(report);
+    rc = ngx_http_conduit_task_advance(report->cdmcf, change, NULL, NULL);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
         return ngx_http_conduit_report_refused(report, rc);
     }
 
@@ -369,11 +377,10 @@ ngx_http_conduit_complete_resume(ngx_http_conduit_report_t *report)
 
     rc = ngx_http_conduit_complete_finish(report);
 
-    if (c->error || c->close) {
-        rc = NGX_ERROR;
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, (c->error || c->close) ? NGX_ERROR : rc);
     }
 
-    ngx_http_finalize_request(r, rc);
     ngx_http_run_posted_requests(c);
 }
 
@@ -381,8 +388,6 @@ ngx_http_conduit_complete_resume(ngx_http_conduit_report_t *report)
 static ngx_int_t
 ngx_http_conduit_complete_finish(ngx_http_conduit_report_t *report)
 {
-    ngx_int_t  rc;
-
     switch (report->error) {
 
     case CONDUIT_ERR_NONE:
@@ -411,8 +416,14 @@ ngx_http_conduit_complete_finish(ngx_http_conduit_report_t *report)
     report->change.results = report->results;
     report->change.nresults = report->nresults;
 
-    rc = ngx_http_conduit_report_change(report);
+    return ngx_http_conduit_report_change(report,
+                                          ngx_http_conduit_complete_told);
+}
 
+
+static ngx_int_t
+ngx_http_conduit_complete_told(ngx_http_conduit_report_t *report, ngx_int_t rc)
+{
     if (rc == NGX_OK) {
         report->status = CONDUIT_COMPLETED;
         return ngx_http_conduit_report_status(report);
@@ -436,14 +447,18 @@ static ngx_int_t
 ngx_http_conduit_complete_failed(ngx_http_conduit_report_t *report,
     ngx_uint_t error)
 {
-    ngx_int_t  rc;
-
     ngx_http_conduit_report_event(report, CONDUIT_EV_FAIL);
 
     report->change.error_code = error;
 
-    rc = ngx_http_conduit_report_change(report);
+    return ngx_http_conduit_report_change(report,
+                                          ngx_http_conduit_failed_told);
+}
 
+
+static ngx_int_t
+ngx_http_conduit_failed_told(ngx_http_conduit_report_t *report, ngx_int_t rc)
+{
     if (rc != NGX_OK) {
         return ngx_http_conduit_report_refused(report, rc);
     }

@@ -110,7 +110,9 @@ ngx_http_conduit_cors_headers(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    if (cdlcf->cors_any) {
+    /* clients of hubs send credentials, which "*" does not allow */
+
+    if (cdlcf->cors_any && !cdlcf->hub) {
 
         if (ngx_http_conduit_cors_header(r, "Access-Control-Allow-Origin", "*")
             != NGX_OK)
@@ -145,6 +147,52 @@ ngx_http_conduit_cors_headers(ngx_http_request_t *r)
 
     return ngx_http_conduit_cors_header(r, "Access-Control-Expose-Headers",
                                         ngx_http_conduit_cors_expose);
+}
+
+
+/*
+ * Only browsers send an origin, and only hubs are reached without a preflight
+ * that could keep others away.  Without a list a key in the query must come
+ * from a page of this host: it is no secret of that page alone.
+ */
+
+ngx_uint_t
+ngx_http_conduit_cors_origin(ngx_http_request_t *r)
+{
+    u_char                       *p, *last;
+    ngx_str_t                    *origin, *host;
+    ngx_http_conduit_loc_conf_t  *cdlcf;
+
+    origin = ngx_http_conduit_header_in(r, "origin", sizeof("origin") - 1);
+
+    if (origin == NULL) {
+        return 1;
+    }
+
+    /* a page may always talk to the host that it came from */
+
+    last = origin->data + origin->len;
+    p = ngx_strlchr(origin->data, last, ':');
+
+    if (p && last - p > 3 && r->headers_in.host) {
+
+        p += 3;
+        host = &r->headers_in.host->value;
+
+        if ((size_t) (last - p) == host->len
+            && ngx_strncasecmp(p, host->data, host->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    cdlcf = ngx_http_get_module_loc_conf(r, ngx_http_conduit_module);
+
+    if (cdlcf->cors) {
+        return ngx_http_conduit_cors_match(cdlcf, origin);
+    }
+
+    return !ngx_http_conduit_ctx(r)->by_query;
 }
 
 

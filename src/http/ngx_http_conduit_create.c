@@ -4,45 +4,28 @@
  */
 
 
-#include <ngx_http_conduit_create.h>
+#include <ngx_http_conduit_creating.h>
 #include <ngx_http_conduit_document.h>
 #include <ngx_http_conduit_wait.h>
-#include <ngx_conduit_digest.h>
-#include <conduit_header.h>
 #include <conduit_request.h>
 #include <conduit_time.h>
 #include <jansson.h>
-
-
-/* what a full zone, queue or budget tells to wait for, in milliseconds */
-
-#define NGX_HTTP_CONDUIT_FULL_RETRY  5000
-
-
-typedef struct {
-    ngx_http_request_t               *request;
-    ngx_http_conduit_create_t         create;
-    u_char                            digest[NGX_CONDUIT_SHA256_LEN];
-    u_char                            fingerprint[NGX_CONDUIT_SHA256_LEN];
-    unsigned                          sync:1;
-    unsigned                          kept:1;      /* reply or its absence */
-} ngx_http_conduit_creating_t;
 
 
 static void ngx_http_conduit_create_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_create_task(ngx_http_request_t *r,
     ngx_str_t *body);
-static ngx_int_t ngx_http_conduit_create_parse(ngx_http_request_t *r,
-    ngx_http_conduit_creating_t *creating, ngx_str_t *body);
-static ngx_int_t ngx_http_conduit_create_model(ngx_http_request_t *r,
-    ngx_http_conduit_create_t *create, ngx_str_t *alias);
-static ngx_int_t ngx_http_conduit_create_idempotency(ngx_http_request_t *r,
-    ngx_http_conduit_creating_t *creating, ngx_str_t *body);
+static void ngx_http_conduit_create_resume(void *data, ngx_int_t rc);
+static ngx_int_t ngx_http_conduit_create_answer(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_create_made(ngx_http_request_t *r,
     ngx_http_conduit_creating_t *creating);
 static ngx_int_t ngx_http_conduit_create_replayed(ngx_http_request_t *r,
     ngx_http_conduit_creating_t *creating);
+static ngx_int_t ngx_http_conduit_create_follow(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating);
+static void ngx_http_conduit_create_followed(void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_create_wait(ngx_http_request_t *r,
     ngx_http_conduit_creating_t *creating);
 static void ngx_http_conduit_create_waited(ngx_http_request_t *r,
@@ -130,8 +113,53 @@ ngx_http_conduit_create_task(ngx_http_request_t *r, ngx_str_t *body)
 
     cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
 
+    creating->outcome.handler = ngx_http_conduit_create_resume;
+    creating->outcome.data = creating;
+    creating->create.outcome = &creating->outcome;
+
     rc = ngx_http_conduit_task_create(cdmcf, &creating->create);
 
+    if (rc == NGX_AGAIN) {
+
+        /* the client is answered when the store has the task */
+
+        r->read_event_handler = ngx_http_block_reading;
+        r->write_event_handler = ngx_http_request_empty_handler;
+
+        return NGX_DONE;
+    }
+
+    return ngx_http_conduit_create_answer(r, creating, rc);
+}
+
+
+static void
+ngx_http_conduit_create_resume(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_creating_t  *creating = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = creating->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = ngx_http_conduit_create_answer(r, creating, rc);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_create_answer(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating, ngx_int_t rc)
+{
     switch (rc) {
 
     case NGX_OK:
@@ -143,172 +171,6 @@ ngx_http_conduit_create_task(ngx_http_request_t *r, ngx_str_t *body)
     default:
         return ngx_http_conduit_create_refused(r, rc);
     }
-}
-
-
-/* NGX_DECLINED: go on; else the reply has been sent */
-
-static ngx_int_t
-ngx_http_conduit_create_parse(ngx_http_request_t *r,
-    ngx_http_conduit_creating_t *creating, ngx_str_t *body)
-{
-    u_char                        *buf;
-    ngx_str_t                      param, alias;
-    ngx_int_t                      rc;
-    conduit_fault_t                fault;
-    conduit_request_t              req;
-    ngx_http_conduit_ctx_t        *ctx;
-    ngx_http_conduit_create_t     *create;
-    ngx_http_conduit_loc_conf_t   *cdlcf;
-    ngx_http_conduit_main_conf_t  *cdmcf;
-
-    ctx = ngx_http_conduit_ctx(r);
-    cdlcf = ngx_http_get_module_loc_conf(r, ngx_http_conduit_module);
-    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
-
-    buf = ngx_palloc(r->pool, conduit_request_buffer(body->len));
-    if (buf == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    rc = conduit_request_parse(&req, cdlcf->kind, buf, body->data, body->len,
-                               &cdmcf->webhook_policy, &fault);
-
-    if (rc == CONDUIT_DECLINED) {
-        param.len = fault.param_len;
-        param.data = fault.param;
-
-        return ngx_http_conduit_error(r, fault.status, fault.code,
-                                      param.len ? &param : NULL, "%*s",
-                                      fault.message_len, fault.message);
-    }
-
-    if (rc != CONDUIT_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    create = &creating->create;
-
-    create->key = ctx->node;
-    create->kind = cdlcf->kind;
-    create->request.len = req.document.len;
-    create->request.data = req.document.data;
-    create->prompt.len = req.prompt_json.len;
-    create->prompt.data = req.prompt_json.data;
-    create->metadata.len = req.metadata.len;
-    create->metadata.data = req.metadata.data;
-    create->webhook.len = req.webhook.len;
-    create->webhook.data = req.webhook.data;
-    create->hooks = req.webhook_events;
-    create->sync = creating->sync;
-    create->limit = ctx->key->tasks ? ctx->key->tasks : cdmcf->task_limit_key;
-    create->location = cdlcf->prefix;
-    create->pool = r->pool;
-
-    create->timeout = cdmcf->task_timeout;
-
-    if (req.timeout_seconds
-        && (ngx_msec_t) req.timeout_seconds * 1000 < create->timeout)
-    {
-        create->timeout = (ngx_msec_t) req.timeout_seconds * 1000;
-    }
-
-    alias.len = req.model.len;
-    alias.data = req.model.data;
-
-    return ngx_http_conduit_create_model(r, create, &alias);
-}
-
-
-static ngx_int_t
-ngx_http_conduit_create_model(ngx_http_request_t *r,
-    ngx_http_conduit_create_t *create, ngx_str_t *alias)
-{
-    const conduit_str_t           *kind;
-    ngx_http_conduit_ctx_t        *ctx;
-    ngx_http_conduit_main_conf_t  *cdmcf;
-
-    static ngx_str_t  param = ngx_string("model");
-
-    ctx = ngx_http_conduit_ctx(r);
-    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
-
-    create->model = ngx_http_conduit_model_lookup(cdmcf, alias);
-
-    if (create->model == NULL) {
-        return ngx_http_conduit_error(r, NGX_HTTP_NOT_FOUND,
-                                      "model_not_found", &param,
-                                      "The model does not exist");
-    }
-
-    ctx->model = create->model->alias;
-    ctx->provider = create->model->provider->name;
-
-    if (!ngx_http_conduit_key_model(ctx->key, alias)) {
-        return ngx_http_conduit_error(r, NGX_HTTP_FORBIDDEN,
-                                      "model_not_allowed", &param,
-                                      "The key may not use this model");
-    }
-
-    if (!(create->model->kinds & NGX_HTTP_CONDUIT_KIND(create->kind))) {
-        kind = conduit_kind_word(create->kind);
-
-        return ngx_http_conduit_error(r, NGX_HTTP_BAD_REQUEST,
-                                      "invalid_parameter", &param,
-                                      "The model does not make %*ss",
-                                      kind->len, kind->data);
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_conduit_create_idempotency(ngx_http_request_t *r,
-    ngx_http_conduit_creating_t *creating, ngx_str_t *body)
-{
-    size_t                   n;
-    u_char                   key[CONDUIT_IDEMPOTENCY_KEY_MAX];
-    ngx_str_t               *value, parts[3];
-    ngx_http_conduit_ctx_t  *ctx;
-
-    value = ngx_http_conduit_header_in(r, "idempotency-key",
-                                       sizeof("idempotency-key") - 1);
-    if (value == NULL) {
-        return NGX_DECLINED;
-    }
-
-    if (conduit_idempotency_key(value->data, value->len, key, &n)
-        != CONDUIT_OK)
-    {
-        return ngx_http_conduit_error(r, NGX_HTTP_BAD_REQUEST,
-                                      "invalid_parameter", NULL,
-                                      "The Idempotency-Key header must have 1 "
-                                      "to 255 printable ASCII characters");
-    }
-
-    ctx = ngx_http_conduit_ctx(r);
-
-    parts[0] = ctx->key->name;
-    ngx_str_set(&parts[1], "\n");
-    parts[2].data = key;
-    parts[2].len = n;
-
-    if (ngx_conduit_sha256(creating->digest, parts, 3) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    parts[0] = r->uri;
-    parts[2] = *body;
-
-    if (ngx_conduit_sha256(creating->fingerprint, parts, 3) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    creating->create.digest = creating->digest;
-    creating->create.fingerprint = creating->fingerprint;
-
-    return NGX_DECLINED;
 }
 
 
@@ -368,7 +230,7 @@ ngx_http_conduit_create_replayed(ngx_http_request_t *r,
 
         creating->kept = 0;
 
-        return ngx_http_conduit_create_wait(r, creating);
+        return ngx_http_conduit_create_follow(r, creating);
     }
 
     if (creating->sync) {
@@ -387,62 +249,60 @@ ngx_http_conduit_create_replayed(ngx_http_request_t *r,
 }
 
 
-ngx_int_t
-ngx_http_conduit_create_refused(ngx_http_request_t *r, ngx_int_t rc)
+/* the task may be another host's */
+
+static ngx_int_t
+ngx_http_conduit_create_follow(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating)
 {
-    ngx_uint_t   status;
-    const char  *code, *message;
+    ngx_http_conduit_main_conf_t  *cdmcf;
 
-    switch (rc) {
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
 
-    case NGX_HTTP_CONDUIT_MISMATCH:
-        return ngx_http_conduit_error(r, 422, "idempotency_mismatch", NULL,
-                                      "The Idempotency-Key has been used with "
-                                      "another request: use a new key");
+    creating->waiter.handler = ngx_http_conduit_create_followed;
+    creating->waiter.data = creating;
 
-    case NGX_HTTP_CONDUIT_IN_PROGRESS:
-        status = NGX_HTTP_CONFLICT;
-        code = "idempotency_in_progress";
-        message = "The first request with this Idempotency-Key has not ended "
-                  "yet: try again later";
-        break;
+    switch (ngx_http_conduit_watch_fresh(cdmcf, creating->create.id,
+                                         &creating->waiter))
+    {
 
-    case NGX_HTTP_CONDUIT_LIMIT_KEY:
-        status = NGX_HTTP_TOO_MANY_REQUESTS;
-        code = "too_many_tasks";
-        message = "The key has too many unfinished tasks: wait until some end";
-        break;
+    case NGX_OK:
+        return ngx_http_conduit_create_wait(r, creating);
 
-    case NGX_HTTP_CONDUIT_LIMIT_TOTAL:
-        status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        code = "too_many_tasks";
-        message = "There are too many unfinished tasks: try again later";
-        break;
+    case NGX_AGAIN:
+        r->read_event_handler = ngx_http_test_reading;
+        r->write_event_handler = ngx_http_request_empty_handler;
 
-    case NGX_HTTP_CONDUIT_QUEUE_FULL:
-        status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        code = "queue_full";
-        message = "The queue of the model's provider is full: try again later";
-        break;
-
-    case NGX_HTTP_CONDUIT_ZONE_FULL:
-        status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        code = "zone_full";
-        message = "The gateway's memory for tasks is full: try again later";
-        break;
+        return NGX_DONE;
 
     default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_UNKEPT);
+    }
+}
+
+
+static void
+ngx_http_conduit_create_followed(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_creating_t  *creating = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = creating->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = (rc == NGX_OK)
+         ? ngx_http_conduit_create_wait(r, creating)
+         : ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_UNKEPT);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
     }
 
-    if (ngx_http_conduit_retry_after(r, rc == NGX_HTTP_CONDUIT_IN_PROGRESS
-                                        ? 1000 : NGX_HTTP_CONDUIT_FULL_RETRY)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_conduit_error(r, status, code, NULL, "%s", message);
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -605,6 +465,9 @@ ngx_http_conduit_create_cleanup(void *data)
     ngx_http_conduit_creating_t  *creating = data;
 
     ngx_http_conduit_main_conf_t  *cdmcf;
+
+    ngx_http_conduit_outcome_detach(&creating->outcome);
+    ngx_http_conduit_watch_leave(&creating->waiter);
 
     if (creating->kept) {
         return;

@@ -4,6 +4,7 @@
  */
 
 
+#include <ngx_http_conduit_fresh.h>
 #include <ngx_http_conduit_generations.h>
 #include <ngx_http_conduit_document.h>
 #include <conduit_header.h>
@@ -151,6 +152,12 @@ ngx_http_conduit_one(ngx_http_request_t *r, ngx_http_conduit_path_e path,
 
     if (rc != NGX_OK) {
         return ngx_http_conduit_no_task(r);
+    }
+
+    rc = ngx_http_conduit_fresh_task(r, &name);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     switch (path) {

@@ -5,8 +5,10 @@
 
 
 #include <ngx_http_conduit_health.h>
+#include <ngx_http_conduit_redis.h>
 #include <ngx_http_conduit_store.h>
 #include <ngx_http_conduit_task.h>
+#include <ngx_http_conduit_webhook.h>
 #include <conduit_json.h>
 #include <conduit_time.h>
 
@@ -52,7 +54,10 @@ static void ngx_http_conduit_health_zone(ngx_http_conduit_health_t *h);
 static void ngx_http_conduit_health_workers(ngx_http_conduit_health_t *h);
 static void ngx_http_conduit_health_store(ngx_http_conduit_health_t *h);
 static void ngx_http_conduit_health_signalr(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_mean(u_char *p, ngx_uint_t sum,
+    ngx_uint_t n, ngx_uint_t unit);
 static void ngx_http_conduit_health_webhooks(ngx_http_conduit_health_t *h);
+static void ngx_http_conduit_health_latency(u_char *p, ngx_atomic_t *counts);
 static void ngx_http_conduit_health_providers(ngx_http_conduit_health_t *h);
 static void ngx_http_conduit_health_each(ngx_http_conduit_health_t *h);
 static ngx_http_conduit_health_e ngx_http_conduit_health_provider(
@@ -269,43 +274,188 @@ ngx_http_conduit_health_workers(ngx_http_conduit_health_t *h)
 static void
 ngx_http_conduit_health_store(ngx_http_conduit_health_t *h)
 {
+    ngx_http_conduit_redis_t  *redis;
+
     static ngx_str_t  name = ngx_string("store");
 
-    ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
-                                  "\"backend\":\"%s\"",
-                                  h->cdmcf->store->name);
+    redis = h->cdmcf->redis;
+
+    if (redis) {
+        ngx_http_conduit_health_check(h, &name,
+                                      redis->calls.up && redis->channels.up
+                                      ? NGX_HTTP_CONDUIT_HEALTHY
+                                      : NGX_HTTP_CONDUIT_DEGRADED,
+                                      "\"backend\":\"redis\","
+                                      "\"connected\":%s,\"unsaved\":%s",
+                                      redis->calls.up ? "true" : "false",
+                                      h->sh->unsaved ? "true" : "false");
+        return;
+    }
+
+    if (!h->cdmcf->store->durable) {
+        ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
+                                      "\"backend\":\"%s\"",
+                                      h->cdmcf->store->name);
+        return;
+    }
+
+    /* what there is goes on when nothing new can be kept */
+
+    ngx_http_conduit_health_check(h, &name,
+                                  h->sh->counters.store_bad
+                                  ? NGX_HTTP_CONDUIT_DEGRADED
+                                  : NGX_HTTP_CONDUIT_HEALTHY,
+                                  "\"backend\":\"%s\",\"used_bytes\":%uA,"
+                                  "\"failures\":%uA",
+                                  h->cdmcf->store->name,
+                                  h->sh->counters.store_used,
+                                  h->sh->counters.store_failed);
 }
 
 
 static void
 ngx_http_conduit_health_signalr(ngx_http_conduit_health_t *h)
 {
+    u_char                        duration[NGX_INT64_LEN + 8];
+    u_char                        latency[NGX_INT64_LEN + 8];
+    ngx_uint_t                    total, limit;
+    ngx_http_conduit_health_e     health;
+    ngx_http_conduit_counters_t  *n;
+
     static ngx_str_t  name = ngx_string("signalr");
 
-    ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
-                                  "\"connections_active\":0,"
-                                  "\"connections_total\":0,"
-                                  "\"reconnections\":0,"
-                                  "\"average_duration_seconds\":null,"
-                                  "\"messages\":0,"
-                                  "\"average_message_latency_ms\":null");
+    n = &h->sh->counters;
+    limit = h->cdmcf->connections_total;
+    total = n->hub_connects[0] + n->hub_connects[1] + n->hub_connects[2];
+
+    ngx_http_conduit_health_mean(duration, n->hub_duration_sum, n->hub_closed,
+                                 1000);
+    ngx_http_conduit_health_mean(latency, n->hub_latency_sum,
+                                 n->hub_latency_n, 1000);
+
+    /* new connections are refused at the limit, those that are there stay */
+
+    health = (h->sh->connections >= limit) ? NGX_HTTP_CONDUIT_DEGRADED
+                                           : NGX_HTTP_CONDUIT_HEALTHY;
+
+    ngx_http_conduit_health_check(h, &name, health,
+                                  "\"connections_active\":%uD,"
+                                  "\"connections_limit\":%ui,"
+                                  "\"connections_total\":%ui,"
+                                  "\"connections_refused\":%uA,"
+                                  "\"reconnections\":%uA,"
+                                  "\"average_duration_seconds\":%s,"
+                                  "\"messages\":%uA,"
+                                  "\"average_message_latency_ms\":%s",
+                                  h->sh->connections, limit, total,
+                                  n->hub_refused, n->hub_reconnects, duration,
+                                  n->hub_messages, latency);
 }
 
+
+/* sum / n / unit with three decimals, or null; with a zero at its end */
+
+static void
+ngx_http_conduit_health_mean(u_char *p, ngx_uint_t sum, ngx_uint_t n,
+    ngx_uint_t unit)
+{
+    uint64_t  mean;
+
+    if (n == 0) {
+        ngx_memcpy(p, "null", sizeof("null"));
+        return;
+    }
+
+    mean = (uint64_t) sum * 1000 / n / unit;
+
+    *ngx_sprintf(p, "%uL.%03uL", mean / 1000, mean % 1000) = '\0';
+}
+
+
+/* a receiver that is down is no fault of this server */
 
 static void
 ngx_http_conduit_health_webhooks(ngx_http_conduit_health_t *h)
 {
+    u_char                           success[NGX_INT64_LEN + 8];
+    u_char                           retry[NGX_INT64_LEN + 8];
+    u_char                           latency[NGX_INT64_LEN + 8];
+    u_char                           oldest[NGX_INT64_LEN + 8];
+    ngx_uint_t                       i, ok, failed, attempts;
+    ngx_http_conduit_counters_t     *n;
+    ngx_http_conduit_hook_gauges_t   now;
+
     static ngx_str_t  name = ngx_string("webhooks");
 
+    n = &h->sh->counters;
+
+    ok = n->hook_ended[NGX_HTTP_CONDUIT_HOOK_DELIVERED];
+    failed = n->hook_ended[NGX_HTTP_CONDUIT_HOOK_FAILED];
+    attempts = 0;
+
+    for (i = 0; i < CONDUIT_FAIL_N; i++) {
+        attempts += n->hook_attempts[i];
+    }
+
+    ngx_http_conduit_webhook_gauges(h->cdmcf, &now);
+    ngx_http_conduit_webhook_backlog(h->cdmcf, &now);
+
+    ngx_http_conduit_health_mean(success, ok, ok + failed, 1);
+    ngx_http_conduit_health_mean(retry, n->hook_retries, attempts, 1);
+    ngx_http_conduit_health_latency(latency, n->hook_latency);
+    ngx_http_conduit_health_mean(oldest, now.oldest, now.oldest >= 0, 1000);
+
     ngx_http_conduit_health_check(h, &name, NGX_HTTP_CONDUIT_HEALTHY,
-                                  "\"succeeded\":0,\"failed\":0,"
-                                  "\"retrying\":0,\"pending\":0,"
-                                  "\"success_rate\":null,"
-                                  "\"retry_rate\":null,"
-                                  "\"p95_latency_ms\":null,"
-                                  "\"breakers_open\":0,"
-                                  "\"breakers_half_open\":0,"
-                                  "\"oldest_pending_seconds\":null");
+                                  "\"succeeded\":%ui,\"failed\":%ui,"
+                                  "\"retrying\":%ui,\"pending\":%ui,"
+                                  "\"parked\":%ui,\"success_rate\":%s,"
+                                  "\"retry_rate\":%s,"
+                                  "\"p95_latency_ms\":%s,"
+                                  "\"breakers_open\":%ui,"
+                                  "\"breakers_half_open\":%ui,"
+                                  "\"oldest_pending_seconds\":%s",
+                                  ok, failed, now.retrying, now.waiting,
+                                  now.parked, success, retry, latency,
+                                  now.open, now.half_open, oldest);
+}
+
+
+/* 95 of 100 were delivered in so many ms, as far as their classes tell */
+
+static void
+ngx_http_conduit_health_latency(u_char *p, ngx_atomic_t *counts)
+{
+    ngx_uint_t  i, low, high, total, sum, rank;
+
+    total = 0;
+
+    for (i = 0; i <= NGX_HTTP_CONDUIT_LATENCIES; i++) {
+        total += counts[i];
+    }
+
+    if (total == 0) {
+        ngx_memcpy(p, "null", sizeof("null"));
+        return;
+    }
+
+    rank = total - total / 20;
+    sum = 0;
+    low = 0;
+    high = 0;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_LATENCIES; i++) {
+        low = high;
+        high = ngx_http_conduit_latencies[i];
+
+        if (sum + counts[i] >= rank) {
+            low += (high - low) * (rank - sum) / counts[i];
+            break;
+        }
+
+        sum += counts[i];
+    }
+
+    *ngx_sprintf(p, "%ui", i < NGX_HTTP_CONDUIT_LATENCIES ? low : high) = '\0';
 }
 
 

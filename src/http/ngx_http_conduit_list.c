@@ -4,12 +4,21 @@
  */
 
 
+#include <ngx_http_conduit_create.h>
 #include <ngx_http_conduit_generations.h>
 #include <ngx_http_conduit_document.h>
+#include <ngx_http_conduit_watch.h>
 
 
 #define NGX_HTTP_CONDUIT_LIST_LIMIT  20
 #define NGX_HTTP_CONDUIT_LIST_MAX    100
+
+
+typedef struct {
+    ngx_http_request_t               *request;
+    ngx_http_conduit_page_t           page;
+    ngx_http_conduit_waiter_t         waiter;
+} ngx_http_conduit_listing_t;
 
 
 typedef ngx_int_t (*ngx_http_conduit_arg_pt)(ngx_http_request_t *r,
@@ -34,6 +43,12 @@ static ngx_int_t ngx_http_conduit_arg_after(ngx_http_request_t *r,
     ngx_str_t *value, ngx_http_conduit_page_t *page);
 static ngx_int_t ngx_http_conduit_arg_model(ngx_http_request_t *r,
     ngx_str_t *value, ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_list_args(ngx_http_request_t *r,
+    ngx_http_conduit_page_t *page);
+static void ngx_http_conduit_list_resume(void *data, ngx_int_t rc);
+static ngx_int_t ngx_http_conduit_list_answer(
+    ngx_http_conduit_listing_t *listing, ngx_int_t rc);
+static void ngx_http_conduit_list_cleanup(void *data);
 static ngx_int_t ngx_http_conduit_list_bad(ngx_http_request_t *r,
     ngx_http_conduit_arg_t *arg);
 static ngx_int_t ngx_http_conduit_list_send(ngx_http_request_t *r,
@@ -68,11 +83,9 @@ ngx_int_t
 ngx_http_conduit_list_serve(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
-    ngx_str_t                      value;
-    ngx_uint_t                     i;
-    ngx_http_conduit_arg_t        *arg;
+    ngx_http_cleanup_t            *cln;
     ngx_http_conduit_ctx_t        *ctx;
-    ngx_http_conduit_page_t        page;
+    ngx_http_conduit_listing_t    *listing;
     ngx_http_conduit_main_conf_t  *cdmcf;
 
     ctx = ngx_http_conduit_ctx(r);
@@ -84,13 +97,117 @@ ngx_http_conduit_list_serve(ngx_http_request_t *r)
         return rc;
     }
 
-    ngx_memzero(&page, sizeof(ngx_http_conduit_page_t));
+    cln = ngx_http_cleanup_add(r, sizeof(ngx_http_conduit_listing_t));
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    page.key = ctx->node;
-    page.status = -1;
-    page.kind = NGX_HTTP_CONDUIT_ANY;
-    page.limit = NGX_HTTP_CONDUIT_LIST_LIMIT;
-    page.pool = r->pool;
+    listing = cln->data;
+    ngx_memzero(listing, sizeof(ngx_http_conduit_listing_t));
+
+    listing->request = r;
+    listing->page.key = ctx->node;
+    listing->page.pool = r->pool;
+    listing->waiter.handler = ngx_http_conduit_list_resume;
+    listing->waiter.data = listing;
+
+    cln->handler = ngx_http_conduit_list_cleanup;
+
+    rc = ngx_http_conduit_list_args(r, &listing->page);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+
+    rc = ngx_http_conduit_watch_page(cdmcf, &listing->page, &listing->waiter);
+
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+
+        r->read_event_handler = ngx_http_test_reading;
+        r->write_event_handler = ngx_http_request_empty_handler;
+
+        return NGX_DONE;
+    }
+
+    return ngx_http_conduit_list_answer(listing, rc);
+}
+
+
+static void
+ngx_http_conduit_list_resume(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_listing_t  *listing = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = listing->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    rc = ngx_http_conduit_list_answer(listing, rc);
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_conduit_list_cleanup(void *data)
+{
+    ngx_http_conduit_listing_t  *listing = data;
+
+    ngx_http_conduit_watch_leave(&listing->waiter);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_list_answer(ngx_http_conduit_listing_t *listing,
+    ngx_int_t rc)
+{
+    ngx_http_request_t            *r;
+    ngx_http_conduit_main_conf_t  *cdmcf;
+
+    r = listing->request;
+
+    if (rc == NGX_OK) {
+        return ngx_http_conduit_list_send(r, &listing->page);
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_conduit_list_bad(r, &ngx_http_conduit_args[4]);
+    }
+
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+
+    /* other hosts would have to be asked, and cannot be */
+
+    return ngx_http_conduit_watch_shared(cdmcf)
+           ? ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_UNKEPT)
+           : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/* NGX_DECLINED: all are good */
+
+static ngx_int_t
+ngx_http_conduit_list_args(ngx_http_request_t *r,
+    ngx_http_conduit_page_t *page)
+{
+    ngx_int_t                rc;
+    ngx_str_t                value;
+    ngx_uint_t               i;
+    ngx_http_conduit_arg_t  *arg;
+
+    page->status = -1;
+    page->kind = NGX_HTTP_CONDUIT_ANY;
+    page->limit = NGX_HTTP_CONDUIT_LIST_LIMIT;
 
     for (i = 0; i < NGX_HTTP_CONDUIT_ARGS; i++) {
         arg = &ngx_http_conduit_args[i];
@@ -99,7 +216,7 @@ ngx_http_conduit_list_serve(ngx_http_request_t *r)
             continue;
         }
 
-        rc = arg->set(r, &value, &page);
+        rc = arg->set(r, &value, page);
 
         if (rc == NGX_DECLINED) {
             return ngx_http_conduit_list_bad(r, arg);
@@ -110,19 +227,7 @@ ngx_http_conduit_list_serve(ngx_http_request_t *r)
         }
     }
 
-    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
-
-    rc = ngx_http_conduit_task_list(cdmcf, &page);
-
-    if (rc == NGX_DECLINED) {
-        return ngx_http_conduit_list_bad(r, &ngx_http_conduit_args[4]);
-    }
-
-    if (rc != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_conduit_list_send(r, &page);
+    return NGX_DECLINED;
 }
 
 

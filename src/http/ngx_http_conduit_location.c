@@ -7,7 +7,9 @@
 #include <ngx_http_conduit_location.h>
 #include <ngx_http_conduit_generations.h>
 #include <ngx_http_conduit_health.h>
+#include <ngx_http_conduit_negotiate.h>
 #include <ngx_http_conduit_metrics.h>
+#include <ngx_http_conduit_webhooks.h>
 #include <ngx_http_conduit_worker.h>
 
 
@@ -50,9 +52,54 @@ ngx_http_conduit_tasks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_conduit_hub(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_conduit_loc_conf_t  *cdlcf = conf;
+
+    ngx_str_t                     *value;
+    ngx_http_conduit_main_conf_t  *cdmcf;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "image") == 0) {
+        cdlcf->kind = NGX_HTTP_CONDUIT_IMAGE;
+
+    } else if (ngx_strcmp(value[1].data, "video") == 0) {
+        cdlcf->kind = NGX_HTTP_CONDUIT_VIDEO;
+
+    } else if (ngx_strcmp(value[1].data, "tasks") == 0) {
+        cdlcf->kind = NGX_HTTP_CONDUIT_ANY;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of conduit_hub: must be "
+                           "\"image\", \"video\" or \"tasks\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    cdmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_conduit_module);
+
+    cdmcf->hubs++;
+
+    cdlcf->hub = 1;
+    cdlcf->endpoint = NGX_HTTP_CONDUIT_EP_HUB;
+
+    return ngx_http_conduit_location(cf, conf, ngx_http_conduit_hub_serve);
+}
+
+
+char *
 ngx_http_conduit_worker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_conduit_location(cf, conf, ngx_http_conduit_worker_serve);
+}
+
+
+char *
+ngx_http_conduit_webhooks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_conduit_location(cf, conf,
+                                     ngx_http_conduit_webhooks_serve);
 }
 
 

@@ -17,7 +17,10 @@
 char *ngx_http_conduit_generations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_conduit_tasks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_conduit_hub(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_conduit_worker(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_conduit_webhooks(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_conduit_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_conduit_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -5,7 +5,6 @@
 
 
 #include <ngx_http_conduit_metrics.h>
-#include <ngx_http_conduit_store.h>
 #include <ngx_http_conduit_task.h>
 #include <conduit_json.h>
 
@@ -21,15 +20,6 @@
 
 #define NGX_HTTP_CONDUIT_METRICS_SIZE      65536
 #define NGX_HTTP_CONDUIT_METRICS_PROVIDER  2048
-
-
-typedef struct {
-    u_char                           *p;
-    u_char                           *last;
-    ngx_http_conduit_main_conf_t     *cdmcf;
-    ngx_http_conduit_sh_t            *sh;
-    ngx_http_conduit_counters_t      *counters;
-} ngx_http_conduit_metrics_t;
 
 
 typedef struct {
@@ -49,17 +39,9 @@ static void ngx_http_conduit_metrics_provider(ngx_http_conduit_metrics_t *m,
     const char *name, ngx_str_t *provider, const char *outcome,
     ngx_uint_t value);
 static void ngx_http_conduit_metrics_zone(ngx_http_conduit_metrics_t *m);
+static void ngx_http_conduit_metrics_hubs(ngx_http_conduit_metrics_t *m);
 static void ngx_http_conduit_metrics_simple(ngx_http_conduit_metrics_t *m);
-static void ngx_http_conduit_metrics_gauge(ngx_http_conduit_metrics_t *m,
-    const char *name, const char *help, size_t value);
-static void ngx_http_conduit_metrics_head(ngx_http_conduit_metrics_t *m,
-    const char *name, const char *type, const char *help);
-static void ngx_http_conduit_metrics_histogram(ngx_http_conduit_metrics_t *m,
-    const char *name, const char *labels, const ngx_uint_t *bounds,
-    ngx_uint_t n, ngx_atomic_t *counts, ngx_atomic_t *sum);
 static u_char *ngx_http_conduit_metrics_seconds(u_char *p, ngx_uint_t ms);
-static void ngx_http_conduit_metrics_print(ngx_http_conduit_metrics_t *m,
-    const char *fmt, ...);
 
 
 /* codes that are counted by themselves; the last is for all others */
@@ -72,7 +54,8 @@ static const u_short  ngx_http_conduit_codes[NGX_HTTP_CONDUIT_CODES] = {
 
 static const char *const  ngx_http_conduit_endpoints[] = {
     "other", "create", "sync", "status", "events", "cancel", "retry", "list",
-    "worker", "health", "metrics", "other"
+    "worker", "health", "metrics", "hub", "webhooks",
+    "other"
 };
 
 
@@ -104,6 +87,46 @@ static const ngx_http_conduit_metric_t  ngx_http_conduit_simple_metrics[] = {
     { "conduit_waits_expired_total", "counter",
       "Polls that waited in vain until their time was over.",
       offsetof(ngx_http_conduit_counters_t, wait_expired) },
+
+    { "conduit_hub_refused_total", "counter",
+      "Hub connections refused because of a limit.",
+      offsetof(ngx_http_conduit_counters_t, hub_refused) },
+
+    { "conduit_hub_closed_total", "counter",
+      "Hub connections that have ended.",
+      offsetof(ngx_http_conduit_counters_t, hub_closed) },
+
+    { "conduit_hub_reconnects_total", "counter",
+      "Connections that took over an earlier one.",
+      offsetof(ngx_http_conduit_counters_t, hub_reconnects) },
+
+    { "conduit_hub_invocations_total", "counter",
+      "Methods invoked by clients of hubs.",
+      offsetof(ngx_http_conduit_counters_t, hub_invocations) },
+
+    { "conduit_hub_messages_total", "counter",
+      "Events sent to clients of hubs.",
+      offsetof(ngx_http_conduit_counters_t, hub_messages) },
+
+    { "conduit_hub_skipped_total", "counter",
+      "Changes not told at once to clients that had to read first.",
+      offsetof(ngx_http_conduit_counters_t, hub_skipped) },
+
+    { "conduit_hub_stalled_total", "counter",
+      "Connections closed because the client did not read.",
+      offsetof(ngx_http_conduit_counters_t, hub_slow) },
+
+    { "conduit_webhook_events_total", "counter",
+      "Events queued for the webhooks of their tasks, and test events.",
+      offsetof(ngx_http_conduit_counters_t, hook_queued) },
+
+    { "conduit_webhook_retries_total", "counter",
+      "Attempts at webhooks that were not the first of their delivery.",
+      offsetof(ngx_http_conduit_counters_t, hook_retries) },
+
+    { "conduit_webhook_breaker_trips_total", "counter",
+      "Times a receiver of webhooks failed so often that it is left alone.",
+      offsetof(ngx_http_conduit_counters_t, hook_trips) },
 
     { "conduit_task_retries_total", "counter",
       "Further attempts at tasks.",
@@ -161,6 +184,8 @@ ngx_http_conduit_metrics_serve(ngx_http_request_t *r)
     ngx_http_conduit_metrics_times(&m);
     ngx_http_conduit_metrics_providers(&m);
     ngx_http_conduit_metrics_zone(&m);
+    ngx_http_conduit_metrics_hubs(&m);
+    ngx_http_conduit_metrics_hooks(&m);
     ngx_http_conduit_metrics_simple(&m);
 
     text.len = m.p - text.data;
@@ -366,6 +391,18 @@ ngx_http_conduit_metrics_providers(ngx_http_conduit_metrics_t *m)
                                           pn->running);
     }
 
+    ngx_http_conduit_metrics_head(m, "conduit_provider_tasks_away",
+                                  "gauge", "Tasks that hold a slot at other"
+                                  " hosts.");
+
+    for (i = 0; i < m->cdmcf->providers.nelts; i++) {
+        pn = &nodes[providers[i]->index];
+
+        ngx_http_conduit_metrics_provider(m, "conduit_provider_tasks_away",
+                                          &providers[i]->name, NULL,
+                                          pn->away);
+    }
+
     ngx_http_conduit_metrics_head(m, "conduit_provider_tasks_waiting",
                                   "gauge", "Tasks that wait for their"
                                   " provider.");
@@ -434,10 +471,50 @@ ngx_http_conduit_metrics_zone(ngx_http_conduit_metrics_t *m)
     ngx_http_conduit_metrics_gauge(m, "conduit_workers",
                                    "Worker processes that use the zone.", n);
 
-    ngx_http_conduit_metrics_head(m, "conduit_store_info", "gauge",
-                                  "The durable store in use.");
-    ngx_http_conduit_metrics_print(m, "conduit_store_info{backend=\"%s\"} "
-                                   "1\n", m->cdmcf->store->name);
+    ngx_http_conduit_metrics_store(m);
+}
+
+
+static void
+ngx_http_conduit_metrics_hubs(ngx_http_conduit_metrics_t *m)
+{
+    ngx_uint_t  i;
+
+    static const char *const  transports[] = {
+        "WebSockets", "ServerSentEvents", "LongPolling"
+    };
+
+    ngx_http_conduit_metrics_gauge(m, "conduit_hub_connections",
+                                   "Hub connections that are open.",
+                                   m->sh->connections);
+
+    ngx_http_conduit_metrics_head(m, "conduit_hub_connects_total", "counter",
+                                  "Hub connections made, by transport.");
+
+    for (i = 0; i < 3; i++) {
+        ngx_http_conduit_metrics_print(m, "conduit_hub_connects_total"
+                                       "{transport=\"%s\"} %uA\n",
+                                       transports[i],
+                                       m->counters->hub_connects[i]);
+    }
+
+    ngx_http_conduit_metrics_head(m, "conduit_hub_duration_seconds", "summary",
+                                  "How long ended hub connections lasted.");
+    ngx_http_conduit_metrics_print(m, "conduit_hub_duration_seconds_sum "
+                                   "%uA.%03uA\n"
+                                   "conduit_hub_duration_seconds_count %uA\n",
+                                   m->counters->hub_duration_sum / 1000,
+                                   m->counters->hub_duration_sum % 1000,
+                                   m->counters->hub_closed);
+
+    ngx_http_conduit_metrics_head(m, "conduit_hub_latency_seconds", "summary",
+                                  "From the change of a task to the event.");
+    ngx_http_conduit_metrics_print(m, "conduit_hub_latency_seconds_sum "
+                                   "%uA.%06uA\n"
+                                   "conduit_hub_latency_seconds_count %uA\n",
+                                   m->counters->hub_latency_sum / 1000000,
+                                   m->counters->hub_latency_sum % 1000000,
+                                   m->counters->hub_latency_n);
 }
 
 
@@ -463,7 +540,7 @@ ngx_http_conduit_metrics_simple(ngx_http_conduit_metrics_t *m)
 }
 
 
-static void
+void
 ngx_http_conduit_metrics_gauge(ngx_http_conduit_metrics_t *m,
     const char *name, const char *help, size_t value)
 {
@@ -472,7 +549,7 @@ ngx_http_conduit_metrics_gauge(ngx_http_conduit_metrics_t *m,
 }
 
 
-static void
+void
 ngx_http_conduit_metrics_head(ngx_http_conduit_metrics_t *m,
     const char *name, const char *type, const char *help)
 {
@@ -483,7 +560,7 @@ ngx_http_conduit_metrics_head(ngx_http_conduit_metrics_t *m,
 
 /* counts has one more element than there are bounds */
 
-static void
+void
 ngx_http_conduit_metrics_histogram(ngx_http_conduit_metrics_t *m,
     const char *name, const char *labels, const ngx_uint_t *bounds,
     ngx_uint_t n, ngx_atomic_t *counts, ngx_atomic_t *sum)
@@ -527,7 +604,7 @@ ngx_http_conduit_metrics_seconds(u_char *p, ngx_uint_t ms)
 }
 
 
-static void
+void
 ngx_http_conduit_metrics_print(ngx_http_conduit_metrics_t *m,
     const char *fmt, ...)
 {

@@ -20,14 +20,18 @@ static void ngx_http_conduit_report_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_report(ngx_http_request_t *r,
     ngx_str_t *body);
+static void ngx_http_conduit_report_resume(void *data, ngx_int_t rc);
+static void ngx_http_conduit_report_cleanup(void *data);
 static ngx_int_t ngx_http_conduit_report_lease(
-    ngx_http_conduit_report_t *report);
-static ngx_int_t ngx_http_conduit_report_held(
     ngx_http_conduit_report_t *report);
 static ngx_int_t ngx_http_conduit_report_text(
     ngx_http_conduit_report_t *report, const char *name, ngx_str_t *text);
 static ngx_int_t ngx_http_conduit_progress(ngx_http_conduit_report_t *report);
+static ngx_int_t ngx_http_conduit_progress_told(
+    ngx_http_conduit_report_t *report, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_fail(ngx_http_conduit_report_t *report);
+static ngx_int_t ngx_http_conduit_fail_told(
+    ngx_http_conduit_report_t *report, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_fail_change(
     ngx_http_conduit_report_t *report, ngx_uint_t code, ngx_uint_t retryable);
 
@@ -36,15 +40,23 @@ ngx_int_t
 ngx_http_conduit_report_serve(ngx_http_request_t *r, u_char *id,
     ngx_http_conduit_report_e verb)
 {
+    ngx_http_cleanup_t         *cln;
     ngx_http_conduit_ctx_t     *ctx;
     ngx_http_conduit_report_t  *report;
 
-    report = ngx_pcalloc(r->pool, sizeof(ngx_http_conduit_report_t));
-    if (report == NULL) {
+    cln = ngx_http_cleanup_add(r, sizeof(ngx_http_conduit_report_t));
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    report = cln->data;
+    ngx_memzero(report, sizeof(ngx_http_conduit_report_t));
+
+    cln->handler = ngx_http_conduit_report_cleanup;
+
     report->request = r;
+    report->outcome.handler = ngx_http_conduit_report_resume;
+    report->outcome.data = report;
     report->cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
     report->verb = verb;
     ngx_memcpy(report->id, id, NGX_HTTP_CONDUIT_ID_LEN);
@@ -94,6 +106,30 @@ ngx_http_conduit_report(ngx_http_request_t *r, ngx_str_t *body)
     }
 
     rc = ngx_http_conduit_report_held(report);
+
+    if ((rc == NGX_DECLINED || rc == NGX_AGAIN)
+        && ngx_http_conduit_watch_shared(report->cdmcf))
+    {
+        return ngx_http_conduit_report_borrow(report);
+    }
+
+    return ngx_http_conduit_report_go(report);
+}
+
+
+ngx_int_t
+ngx_http_conduit_report_go(ngx_http_conduit_report_t *report)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_conduit_report_held(report);
+
+    if (rc == NGX_AGAIN) {
+
+        /* whoever has it does not know of such a lease */
+
+        rc = NGX_HTTP_CONDUIT_LEASE_LOST;
+    }
 
     if (rc != NGX_OK) {
         return ngx_http_conduit_report_refused(report, rc);
@@ -152,7 +188,7 @@ ngx_http_conduit_report_lease(ngx_http_conduit_report_t *report)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_conduit_report_held(ngx_http_conduit_report_t *report)
 {
     ngx_http_conduit_ctx_t  *ctx;
@@ -182,8 +218,10 @@ ngx_http_conduit_report_event(ngx_http_conduit_report_t *report,
 
 
 ngx_int_t
-ngx_http_conduit_report_change(ngx_http_conduit_report_t *report)
+ngx_http_conduit_report_change(ngx_http_conduit_report_t *report,
+    ngx_http_conduit_told_pt told)
 {
+    ngx_int_t                   rc;
     ngx_http_conduit_change_t  *change;
 
     change = &report->change;
@@ -192,8 +230,65 @@ ngx_http_conduit_report_change(ngx_http_conduit_report_t *report)
 
     change->name.kind = NGX_HTTP_CONDUIT_ANY;
     change->lease = report->lease;
+    change->once = 1;
+    change->outcome = &report->outcome;
 
-    return ngx_http_conduit_task_advance(report->cdmcf, change, NULL, NULL);
+    rc = ngx_http_conduit_task_advance(report->cdmcf, change, NULL, NULL);
+
+    return ngx_http_conduit_report_told(report, told, rc);
+}
+
+
+ngx_int_t
+ngx_http_conduit_report_told(ngx_http_conduit_report_t *report,
+    ngx_http_conduit_told_pt told, ngx_int_t rc)
+{
+    ngx_http_request_t  *r;
+
+    if (rc != NGX_AGAIN) {
+        return told(report, rc);
+    }
+
+    r = report->request;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    report->told = told;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_conduit_report_resume(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_report_t  *report = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = report->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = report->told(report, rc);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_conduit_report_cleanup(void *data)
+{
+    ngx_http_conduit_report_t  *report = data;
+
+    ngx_http_conduit_outcome_detach(&report->outcome);
+    ngx_http_conduit_report_leave(report);
 }
 
 
@@ -213,6 +308,9 @@ ngx_http_conduit_report_refused(ngx_http_conduit_report_t *report,
     case NGX_HTTP_CONDUIT_FINAL:
     case NGX_HTTP_CONDUIT_LEASE_LOST:
         break;
+
+    case NGX_HTTP_CONDUIT_UNKEPT:
+        return ngx_http_conduit_create_refused(r, rc);
 
     default:
         return ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_ZONE_FULL);
@@ -369,8 +467,14 @@ ngx_http_conduit_progress(ngx_http_conduit_report_t *report)
     change->step = NGX_HTTP_CONDUIT_STEP_LEASED;
     change->after = report->provider->lease;
 
-    rc = ngx_http_conduit_report_change(report);
+    return ngx_http_conduit_report_change(report,
+                                          ngx_http_conduit_progress_told);
+}
 
+
+static ngx_int_t
+ngx_http_conduit_progress_told(ngx_http_conduit_report_t *report, ngx_int_t rc)
+{
     if (rc != NGX_OK) {
         return ngx_http_conduit_report_refused(report, rc);
     }
@@ -414,8 +518,14 @@ ngx_http_conduit_fail(ngx_http_conduit_report_t *report)
         code = CONDUIT_ERR_PROVIDER_ERROR;
     }
 
-    rc = ngx_http_conduit_fail_change(report, code, json_is_true(retryable));
+    return ngx_http_conduit_fail_change(report, code,
+                                        json_is_true(retryable));
+}
 
+
+static ngx_int_t
+ngx_http_conduit_fail_told(ngx_http_conduit_report_t *report, ngx_int_t rc)
+{
     if (rc != NGX_OK) {
         return ngx_http_conduit_report_refused(report, rc);
     }
@@ -434,13 +544,16 @@ static ngx_int_t
 ngx_http_conduit_fail_change(ngx_http_conduit_report_t *report,
     ngx_uint_t code, ngx_uint_t retryable)
 {
+    ngx_int_t                   rc;
     ngx_http_conduit_change_t  *change;
 
-    if (ngx_http_conduit_task_fallback(report->cdmcf, report->id,
-                                       report->lease, code, retryable)
-        == NGX_OK)
-    {
-        return NGX_OK;
+    rc = ngx_http_conduit_task_fallback(report->cdmcf, report->id,
+                                        report->lease, code, retryable,
+                                        &report->outcome);
+
+    if (rc != NGX_DECLINED) {
+        return ngx_http_conduit_report_told(report, ngx_http_conduit_fail_told,
+                                            rc);
     }
 
     change = &report->change;
@@ -454,5 +567,5 @@ ngx_http_conduit_fail_change(ngx_http_conduit_report_t *report,
                                                  (uint32_t) ngx_random(), -1);
     }
 
-    return ngx_http_conduit_report_change(report);
+    return ngx_http_conduit_report_change(report, ngx_http_conduit_fail_told);
 }

@@ -9,12 +9,21 @@
 
 
 #include <ngx_http_conduit_worker.h>
+#include <ngx_http_conduit_watch.h>
 
 
 /* a worker's word on a task: what its three endpoints share */
 
 
-typedef struct {
+typedef struct ngx_http_conduit_report_s  ngx_http_conduit_report_t;
+
+/* what to finalize with, or NGX_DONE, when the change has been made or not */
+
+typedef ngx_int_t (*ngx_http_conduit_told_pt)(
+    ngx_http_conduit_report_t *report, ngx_int_t rc);
+
+
+struct ngx_http_conduit_report_s {
     ngx_http_request_t               *request;
     ngx_http_conduit_main_conf_t     *cdmcf;
     ngx_http_conduit_report_e         verb;
@@ -25,6 +34,14 @@ typedef struct {
     ngx_uint_t                        attempts;
     ngx_http_conduit_provider_t      *provider;
     ngx_http_conduit_change_t         change;
+    ngx_http_conduit_outcome_t        outcome;
+    ngx_http_conduit_told_pt          told;        /* while it is awaited */
+
+    /* while the task is another host's */
+
+    ngx_http_conduit_waiter_t         waiter;
+    ngx_http_conduit_watcher_t        watcher;
+    ngx_event_t                       timer;
 
     /* of a complete */
 
@@ -33,16 +50,31 @@ typedef struct {
     ngx_uint_t                        pending;     /* jobs */
     ngx_uint_t                        error;       /* of a job */
     ngx_uint_t                        bad;         /* its result */
-} ngx_http_conduit_report_t;
+};
 
 
 /*
- * All but the first two return what to finalize with.  complete() may also
- * return NGX_DONE: the request goes on later.
+ * All but event() return what to finalize with, or NGX_DONE: the request goes
+ * on later.
  */
 
-/* applies report->change by its lease; returns as task_advance() */
-ngx_int_t ngx_http_conduit_report_change(ngx_http_conduit_report_t *report);
+/* begins to serve it, when the task is one of this host */
+ngx_int_t ngx_http_conduit_report_go(ngx_http_conduit_report_t *report);
+
+/* does the key hold the lease?  see task_held() */
+ngx_int_t ngx_http_conduit_report_held(ngx_http_conduit_report_t *report);
+
+/* the task is not there: asks other hosts for it, and goes on; cleanup() */
+ngx_int_t ngx_http_conduit_report_borrow(ngx_http_conduit_report_t *report);
+void ngx_http_conduit_report_leave(ngx_http_conduit_report_t *report);
+
+/* applies report->change by its lease; told() gets what comes of it */
+ngx_int_t ngx_http_conduit_report_change(ngx_http_conduit_report_t *report,
+    ngx_http_conduit_told_pt told);
+
+/* the same for a change that has been given to the one door */
+ngx_int_t ngx_http_conduit_report_told(ngx_http_conduit_report_t *report,
+    ngx_http_conduit_told_pt told, ngx_int_t rc);
 
 /* prepares it: an event that leaves everything else as it is */
 void ngx_http_conduit_report_event(ngx_http_conduit_report_t *report,

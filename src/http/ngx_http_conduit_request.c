@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_conduit_request.h>
+#include <ngx_http_conduit_create.h>
 #include <ngx_conduit_random.h>
 #include <conduit_header.h>
 #include <conduit_id.h>
@@ -17,6 +18,9 @@ static ngx_int_t ngx_http_conduit_request_id(ngx_http_request_t *r,
     ngx_http_conduit_ctx_t *ctx);
 static ngx_int_t ngx_http_conduit_presented(ngx_http_request_t *r,
     ngx_str_t *token);
+static void ngx_http_conduit_presented_hide(ngx_str_t *text);
+static ngx_int_t ngx_http_conduit_presented_query(ngx_http_request_t *r,
+    ngx_str_t *token);
 static ngx_int_t ngx_http_conduit_admit_key(ngx_http_request_t *r,
     ngx_http_conduit_ctx_t *ctx, ngx_http_conduit_refusal_t *refusal);
 static ngx_int_t ngx_http_conduit_admit_rate(ngx_http_request_t *r,
@@ -26,10 +30,11 @@ static ngx_int_t ngx_http_conduit_admit_rate(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_conduit_request_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_conduit_ctx_t       *ctx;
-    ngx_http_conduit_refusal_t    refusal;
-    ngx_http_conduit_loc_conf_t  *cdlcf;
+    ngx_int_t                      rc;
+    ngx_http_conduit_ctx_t        *ctx;
+    ngx_http_conduit_refusal_t     refusal;
+    ngx_http_conduit_loc_conf_t   *cdlcf;
+    ngx_http_conduit_main_conf_t  *cdmcf;
 
     ctx = ngx_http_conduit_ctx_create(r);
     if (ctx == NULL) {
@@ -57,6 +62,12 @@ ngx_http_conduit_request_handler(ngx_http_request_t *r)
     }
 
     cdlcf = ngx_http_get_module_loc_conf(r, ngx_http_conduit_module);
+
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+
+    if (cdmcf->zone.sh->loading && !cdlcf->public) {
+        return ngx_http_conduit_create_refused(r, NGX_HTTP_CONDUIT_LOADING);
+    }
 
     return cdlcf->serve(r);
 }
@@ -168,7 +179,7 @@ ngx_http_conduit_admit_key(ngx_http_request_t *r, ngx_http_conduit_ctx_t *ctx,
 
     cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
 
-    ctx->key = ngx_http_conduit_key_lookup(cdmcf, &token, &why);
+    ctx->key = ngx_http_conduit_key_lookup(cdmcf, &token, ctx->digest, &why);
 
     if (ctx->key) {
         return NGX_OK;
@@ -219,7 +230,7 @@ ngx_http_conduit_presented(ngx_http_request_t *r, ngx_str_t *token)
                                        sizeof("x-api-key") - 1);
 
     if (value == NULL || value->len == 0) {
-        return NGX_DECLINED;
+        return ngx_http_conduit_presented_query(r, token);
     }
 
     *token = *value;
@@ -228,9 +239,81 @@ ngx_http_conduit_presented(ngx_http_request_t *r, ngx_str_t *token)
 }
 
 
+/* browsers cannot set headers of a websocket or an event stream */
+
+static ngx_int_t
+ngx_http_conduit_presented_query(ngx_http_request_t *r, ngx_str_t *token)
+{
+    u_char                       *dst, *src;
+    ngx_str_t                     value;
+    ngx_http_conduit_ctx_t       *ctx;
+    ngx_http_conduit_loc_conf_t  *cdlcf;
+
+    cdlcf = ngx_http_get_module_loc_conf(r, ngx_http_conduit_module);
+
+    if (!cdlcf->hub
+        || ngx_http_arg(r, (u_char *) "access_token", 12, &value) != NGX_OK
+        || value.len == 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    token->data = ngx_pnalloc(r->pool, value.len);
+    if (token->data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    src = value.data;
+    dst = token->data;
+
+    ngx_unescape_uri(&dst, &src, value.len, 0);
+
+    token->len = dst - token->data;
+
+    ctx = ngx_http_conduit_ctx(r);
+
+    if (ctx) {
+        ctx->by_query = 1;
+
+        ngx_http_conduit_presented_hide(&r->request_line);
+        ngx_http_conduit_presented_hide(&r->unparsed_uri);
+    }
+
+    return token->len ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * nginx puts the line of a request into whatever it logs about it.  Both
+ * texts are the request's own, and with HTTP/1 the same.
+ */
+
+static void
+ngx_http_conduit_presented_hide(ngx_str_t *text)
+{
+    u_char  *p, *last;
+
+    p = text->data;
+    last = text->data + text->len;
+
+    for ( ;; ) {
+        p = ngx_strlcasestrn(p, last, (u_char *) "access_token=", 13 - 1);
+
+        if (p == NULL) {
+            return;
+        }
+
+        for (p += 13; p < last && *p != '&' && *p != ' '; p++) {
+            *p = '*';
+        }
+    }
+}
+
+
 ngx_http_conduit_key_t *
 ngx_http_conduit_request_key(ngx_http_request_t *r)
 {
+    u_char                   digest[NGX_CONDUIT_SHA256_LEN];
     ngx_str_t                token;
     ngx_uint_t               why;
     ngx_http_conduit_ctx_t  *ctx;
@@ -247,7 +330,7 @@ ngx_http_conduit_request_key(ngx_http_request_t *r)
 
     return ngx_http_conduit_key_lookup(
                ngx_http_get_module_main_conf(r, ngx_http_conduit_module),
-               &token, &why);
+               &token, digest, &why);
 }
 
 
@@ -277,6 +360,12 @@ ngx_http_conduit_admit_rate(ngx_http_request_t *r, ngx_http_conduit_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
+    /* hubs have limits of their own, and clients that all come at once */
+
+    if (cdlcf->hub) {
+        return NGX_OK;
+    }
+
     rate = ctx->key->rate_set ? &ctx->key->rate : &cdlcf->rate.rate;
 
     if (rate->per_minute == 0) {
@@ -289,6 +378,11 @@ ngx_http_conduit_admit_rate(ngx_http_request_t *r, ngx_http_conduit_ctx_t *ctx,
 
     rc = conduit_bucket_take(&ctx->node->bucket, rate, ngx_current_msec,
                              &ctx->rate);
+
+    if (rc == CONDUIT_OK) {
+        ctx->node->charged++;
+        ctx->node->rate_used = *rate;
+    }
 
     ngx_http_conduit_zone_unlock(&cdmcf->zone);
 

@@ -27,6 +27,7 @@ typedef void (*ngx_http_conduit_body_pt)(ngx_http_request_t *r,
 typedef struct {
     ngx_http_conduit_key_t           *key;         /* NULL: none wanted */
     ngx_http_conduit_key_node_t      *node;
+    u_char                            digest[NGX_CONDUIT_SHA256_LEN];
     ngx_str_t                         request_id;
     conduit_rate_state_t              rate;
     ngx_uint_t                        endpoint;    /* NGX_HTTP_CONDUIT_EP_* */
@@ -41,8 +42,10 @@ typedef struct {
     void                             *data;        /* of the endpoint */
     ngx_http_conduit_body_pt          body_done;
     ngx_str_t                         substitute;  /* for nginx's own page */
+    unsigned                          by_query:1;  /* the key was */
     unsigned                          rated:1;     /* rate is filled in */
     unsigned                          named:1;     /* task_id is filled in */
+    unsigned                          fresh:1;     /* so is the zone */
     unsigned                          counted:1;
     unsigned                          own:1;       /* the reply is ours */
     unsigned                          replaced:1;  /* page was substituted */
@@ -164,6 +167,9 @@ ngx_int_t ngx_http_conduit_error_text(ngx_http_request_t *r, ngx_uint_t status,
 
 /* 204 with "Allow" and what a browser asks for before a request */
 ngx_int_t ngx_http_conduit_options(ngx_http_request_t *r);
+
+/* may pages of the request's origin, if it has one, use a hub? */
+ngx_uint_t ngx_http_conduit_cors_origin(ngx_http_request_t *r);
 
 /* the headers of CORS that every reply carries, where it is on */
 ngx_int_t ngx_http_conduit_cors_headers(ngx_http_request_t *r);
