@@ -47,6 +47,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (conduit_signalr_next(&in, &pos, last, &record) == CONDUIT_OK) {
 
+        (void) conduit_signalr_early(&record);
         (void) conduit_signalr_handshake(&hs, &record, size & 1);
 
         p = conduit_signalr_handshake_reply(dst, hs.error, hs.error_len);

@@ -31,6 +31,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
+    (void) conduit_token_id_read(got.id, &text);
+
     if (size < CONDUIT_TOKEN_ID + 4) {
         return 0;
     }
@@ -39,6 +41,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     token.flags = data[1];
     token.issued = (int64_t) data[2] << 32 | data[3];
     memcpy(token.id, data + 4, CONDUIT_TOKEN_ID);
+    memcpy(token.from, data + 2, CONDUIT_TOKEN_ID);
 
     token.key.data = (u_char *) data + 4;
     token.key.len = size - 4;
@@ -63,7 +66,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         || got.key.len != token.key.len
         || memcmp(got.key.data, token.key.data, got.key.len) != 0
         || got.hub != token.hub || got.flags != token.flags
-        || got.issued != token.issued)
+        || got.issued != token.issued
+        || memcmp(got.from, token.from, CONDUIT_TOKEN_ID) != 0)
     {
         abort();
     }

@@ -13,6 +13,7 @@ static void test_refill(void);
 static void test_numbers(void);
 static void test_clock(void);
 static void test_reload(void);
+static void test_charge(void);
 static void test_parse(void);
 
 
@@ -24,6 +25,7 @@ main(void)
     test_numbers();
     test_clock();
     test_reload();
+    test_charge();
     test_parse();
 
     return done_testing();
@@ -160,6 +162,55 @@ test_reload(void)
     is_num(conduit_bucket_take(&b, &none, 0, &st), CONDUIT_OK,
            "burst 0 is 1, and the clock may be 0");
     is_num(st.limit, 1, "q of burst 0");
+}
+
+
+static void
+test_charge(void)
+{
+    int                   i, n;
+    conduit_rate_t        rate = { 600, 10 };
+    conduit_bucket_t      b;
+    conduit_rate_state_t  st;
+
+    memset(&b, 0, sizeof(b));
+
+    conduit_bucket_charge(&b, &rate, 4, 1000);
+    conduit_bucket_take(&b, &rate, 1000, &st);
+    is_num(st.left, 5, "what others took is missing");
+
+    conduit_bucket_charge(&b, &rate, 9, 1000);
+    is_num(conduit_bucket_take(&b, &rate, 1000, &st), CONDUIT_DECLINED,
+           "more than there is");
+    is_num(st.left, 0, "none is left");
+    is_num(st.retry_ms, 500, "four owed, and one");
+    is_num(st.reset, 2, "fourteen until it is full");
+
+    is_num(conduit_bucket_take(&b, &rate, 1499, &st), CONDUIT_DECLINED,
+           "a millisecond early");
+    is_num(conduit_bucket_take(&b, &rate, 1500, &st), CONDUIT_OK, "in time");
+
+    /* two that tell each other once in a second give one rate together */
+
+    memset(&b, 0, sizeof(b));
+    n = 0;
+
+    for (i = 0; i < 100000; i++) {
+        n += conduit_bucket_take(&b, &rate, 5000 + i, &st) == CONDUIT_OK;
+
+        if (i % 1000 == 999) {
+            conduit_bucket_charge(&b, &rate, 5, 5000 + i);
+        }
+    }
+
+    is_num(n, 10 + 999 - 99 * 5, "what is left of the rate");
+
+    conduit_bucket_charge(&b, &rate, UINT32_MAX, 200000);
+    conduit_bucket_peek(&b, &rate, 200000, &st);
+    is_num(st.retry_ms, 1000 + 60000 + 100, "debts have an end");
+
+    conduit_bucket_peek(&b, &rate, UINT64_MAX, &st);
+    is_num(st.left, 10, "full after a long pause");
 }
 
 

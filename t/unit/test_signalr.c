@@ -26,6 +26,7 @@ static void test_framing(void);
 static void test_limits(void);
 static void test_binary_framing(void);
 static void test_handshake(void);
+static void test_early(void);
 static void test_messages(void);
 static void test_refused(void);
 static void test_depth(void);
@@ -258,6 +259,39 @@ test_handshake(void)
 
 
 static void
+test_early(void)
+{
+    size_t         i;
+    conduit_str_t  record;
+
+    static const struct {
+        const char  *text;
+        unsigned     early;
+    } cases[] = {
+        { "{\"type\":1,\"target\":\"x\",\"arguments\":[]}", 1 },
+        { "{\"arguments\":[\"protocol\"],\"target\":\"\",\"type\":1}", 1 },
+        { "{\"type\":1,\"target\":\"x\",\"protocol\":\"json\"}", 0 },
+        { "{\"type\":6}", 0 },
+        { "{\"type\":1}", 0 },
+        { "{\"type\":\"1\",\"target\":\"x\"}", 0 },
+        { "{\"type\":4,\"target\":\"x\"}", 0 },
+        { "{\"protocol\":\"json\",\"version\":1}", 0 },
+        { "[1,\"target\"]", 0 },
+        { "{", 0 },
+        { "", 0 }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        record.data = (u_char *) cases[i].text;
+        record.len = strlen(cases[i].text);
+
+        is_num(conduit_signalr_early(&record), cases[i].early, "early: %s",
+               cases[i].text);
+    }
+}
+
+
+static void
 test_messages(void)
 {
     conduit_signalr_message_t  msg;
@@ -470,6 +504,7 @@ main(void)
     test_limits();
     test_binary_framing();
     test_handshake();
+    test_early();
     test_messages();
     test_refused();
     test_depth();

@@ -34,6 +34,7 @@ test_make(conduit_token_t *token, const char *name)
     token->issued = 1800000000123;
 
     memcpy(token->id, "\0\x01\xfe\xff" "abcdefghijkl", CONDUIT_TOKEN_ID);
+    memcpy(token->from, "mnopqrstuvwxyz" "\0\xff", CONDUIT_TOKEN_ID);
 }
 
 
@@ -58,12 +59,13 @@ test_round(void)
     size_t           i, n;
     u_char           dst[CONDUIT_TOKEN_MAX];
     u_char           id[CONDUIT_TOKEN_ID_LEN];
+    conduit_str_t    text;
     conduit_token_t  token, got;
 
     test_make(&token, "alice");
 
     n = conduit_token_write(dst, &token, secret);
-    is_num(n, (27 + 5 + 32) * 4 / 3 + 1, "length");
+    is_num(n, (43 + 5 + 32) * 4 / 3 + 1, "length");
 
     for (i = 0; i < n; i++) {
         if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -83,9 +85,27 @@ test_round(void)
     is_num(got.flags, CONDUIT_TOKEN_STATEFUL, "flags");
     is_num(got.issued, 1800000000123, "time");
     is_mem(got.id, sizeof(got.id), token.id, sizeof(token.id), "id");
+    is_mem(got.from, sizeof(got.from), token.from, sizeof(token.from),
+           "whom it succeeds");
 
     conduit_token_id(id, token.id);
     is_mem(id, sizeof(id), "AAH-_2FiY2RlZmdoaWprbA", 22, "id as text");
+
+    text.data = id;
+    text.len = sizeof(id);
+    memset(got.id, 0, sizeof(got.id));
+
+    is_num(conduit_token_id_read(got.id, &text), CONDUIT_OK, "id is read");
+    is_mem(got.id, sizeof(got.id), token.id, sizeof(token.id), "again");
+
+    text.len--;
+    is_num(conduit_token_id_read(got.id, &text), CONDUIT_DECLINED,
+           "not a part of it");
+
+    text.data = dst;
+    text.len = n;
+    is_num(conduit_token_id_read(got.id, &text), CONDUIT_DECLINED,
+           "nor a token");
 }
 
 

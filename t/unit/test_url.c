@@ -18,6 +18,8 @@ static void test_policy(void);
 static void test_own(void);
 static void test_classes(void);
 static void test_addresses(void);
+static void test_written(void);
+static void test_origin(void);
 static void test_cidr(void);
 static void test_header_names(void);
 static void test_header_values(void);
@@ -39,6 +41,8 @@ main(void)
     test_own();
     test_classes();
     test_addresses();
+    test_written();
+    test_origin();
     test_cidr();
     test_header_names();
     test_header_values();
@@ -295,6 +299,32 @@ test_policy(void)
     policy.nallow = 1;
     cidr(allow[0], "::/0");
     is_num(try("http://10.2.0.1/"), 0, "::/0 says nothing about IPv4");
+
+    cidr(allow[0], "64:ff9b::/96");
+    is_num(try("http://[64:ff9b::a02:1]/"), 1, "NAT64 opened");
+    is_num(try("http://[64:ff9b::a01:1]/"), 0, "deny goes for what is inside");
+    is_num(try("http://[64:ff9b::a9fe:a9fe]/"), 0, "so do metadata addresses");
+
+    cidr(allow[0], "64:ff9b::a9fe:a9fe");
+    is_num(try("http://[64:ff9b::a9fe:a9fe]/"), 1, "unless by the address");
+
+    cidr(allow[0], "2002::/16");
+    is_num(try("http://[2002:a02:1::]/"), 1, "6to4 opened");
+    is_num(try("http://[2002:a01:1::]/"), 0, "with the same deny");
+
+    policy.ndeny = 0;
+    policy.nallow = 0;
+    is_num(try("http://8.8.8.8/"), 1, "public addresses need no entry");
+
+    policy.ndeny = 1;
+    cidr(deny[0], "8.8.8.8");
+    is_num(try("http://8.8.8.8/"), 0, "but may be denied");
+    is_num(try("http://[::ffff:0:8.8.8.8]/"), 0, "in every form");
+    is_num(try("http://8.8.8.9/"), 1, "one by one");
+
+    policy.nallow = 1;
+    cidr(allow[0], "8.8.8.8");
+    is_num(try("http://8.8.8.8/"), 0, "allow does not win over deny");
 }
 
 
@@ -337,6 +367,13 @@ test_own(void)
     is_num(try("http://127.0.0.1:8080/"), 0, "a listener on one address");
     is_num(try("http://127.0.0.2:8080/"), 1, "its neighbour");
     is_num(try("http://8.8.8.8/"), 1, "a foreign address");
+
+    is_num(try("http://0.0.0.0/"), 0, "the wildcard address is an own one");
+    is_num(try("http://0.0.0.0:8080/"), 0, "that leads to loopback");
+    is_num(try("http://0.0.0.0:8081/"), 1, "where nobody listens it is not");
+
+    cidr(allow[0], "::");
+    is_num(try("http://[::]/"), 0, "nor that of IPv6");
 }
 
 
@@ -407,6 +444,80 @@ test_addresses(void)
     is_mem(addr, 16, "\0\1\0\2\0\0\0\0\0\0\0\0\0\7\0\10", 16, "the gap");
     conduit_addr_parse(addr, (const u_char *) "10.1.2.3", 8);
     is_mem(addr, 16, "\0\0\0\0\0\0\0\0\0\0\xff\xff\12\1\2\3", 16, "IPv4");
+}
+
+
+/* RFC 5952, and IPv4 however it was written */
+
+static void
+test_written(void)
+{
+    size_t  i;
+    u_char  addr[CONDUIT_ADDR_LEN], text[CONDUIT_ADDR_TEXT], *end;
+
+    static const char  *addrs[][2] = {
+        { "1.2.3.4", "1.2.3.4" }, { "255.255.255.255", "255.255.255.255" },
+        { "::ffff:1.2.3.4", "1.2.3.4" }, { "::ffff:102:304", "1.2.3.4" },
+        { "::", "::" }, { "::1", "::1" }, { "1::", "1::" },
+        { "::1.2.3.4", "::102:304" }, { "2001:DB8::1", "2001:db8::1" },
+        { "2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1" },
+        { "2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1" },
+        { "2001:0:0:1:0:0:0:1", "2001:0:0:1::1" },
+        { "2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1" },
+        { "0:0:1::", "0:0:1::" }, { "0:1:0:0:0:1:0:0", "0:1::1:0:0" },
+        { "fe80::abcd:10:0", "fe80::abcd:10:0" },
+        { "::ffff:0:1.2.3.4", "::ffff:0:102:304" },
+        { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+          "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" }
+    };
+
+    for (i = 0; i < sizeof(addrs) / sizeof(addrs[0]); i++) {
+        conduit_addr_parse(addr, (const u_char *) addrs[i][0],
+                           strlen(addrs[i][0]));
+        end = conduit_addr_write(text, addr);
+        is_mem(text, end - text, addrs[i][1], strlen(addrs[i][1]), "%s",
+               addrs[i][0]);
+    }
+}
+
+
+static void
+test_origin(void)
+{
+    size_t         i;
+    u_char         text[CONDUIT_ORIGIN_MAX], *end;
+    char           longest[CONDUIT_URL_MAX];
+    conduit_url_t  url;
+
+    static const char  *urls[][2] = {
+        { "https://Example.COM", "https://example.com" },
+        { "https://example.com.:443/a?b", "https://example.com" },
+        { "http://example.com:80/", "http://example.com" },
+        { "http://example.com:443/", "http://example.com:443" },
+        { "https://example.com:08443", "https://example.com:8443" },
+        { "http://8.8.8.8/", "http://8.8.8.8" },
+        { "http://[::ffff:8.8.8.8]:8080/", "http://8.8.8.8:8080" },
+        { "http://[::FFFF:808:808]/", "http://8.8.8.8" },
+        { "https://[2606:4700:0:0::1111]/", "https://[2606:4700::1111]" },
+        { "https://[2606:4700::1111]:8443/", "https://[2606:4700::1111]:8443" }
+    };
+
+    for (i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        ok(url_try(urls[i][0], strlen(urls[i][0]), &plain, &url) == 1, "%s",
+           urls[i][0]);
+        end = conduit_url_origin(text, &url);
+        is_mem(text, end - text, urls[i][1], strlen(urls[i][1]),
+               "its receiver");
+    }
+
+    memcpy(longest, "https://", 8);
+    memset(longest + 8, 'x', 253);
+    longest[8 + 63] = longest[8 + 127] = longest[8 + 191] = '.';
+    memcpy(longest + 8 + 253, ":65535", 6);
+
+    ok(url_try(longest, 8 + 253 + 6, &plain, &url) == 1, "the longest");
+    end = conduit_url_origin(text, &url);
+    is_num(end - text, CONDUIT_ORIGIN_MAX, "fits");
 }
 
 
