@@ -6,6 +6,8 @@
 #   SANITIZE=1       build and test with AddressSanitizer and UBSan
 #   RUN_PORT=8080    the port of "make run"
 #   FUZZ_TIME=60     seconds per fuzz target
+#   BENCH=hubs       only these benchmarks: polls, creates, images, crowd, hubs,
+#                    posts, store, redis
 #   TESTS="t/a.t"    run these instead of all tests
 #   PREFIX, DESTDIR  for "make install"
 
@@ -48,15 +50,17 @@ endif
 SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
-    libjansson-dev libmsgpack-dev libhiredis-dev libssl-dev zlib1g-dev \
-    ca-certificates openssl curl
-DEPS_TEST = perl procps python3 python3-requests ffmpeg gdb nodejs clang \
-    clang-tools cppcheck prometheus libnginx-mod-nchan libjson-perl \
+    libjansson-dev libmsgpack-dev libhiredis-dev liblmdb-dev libssl-dev \
+    zlib1g-dev ca-certificates openssl curl
+DEPS_TEST = perl procps python3 python3-venv python3-requests ffmpeg gdb \
+    strace nodejs clang clang-tools cppcheck prometheus redis-server \
+    libnginx-mod-nchan libjson-perl \
     liblist-moreutils-perl libtest-base-perl libtest-longstring-perl \
     libtext-diff-perl liburi-perl libwww-perl \
+    chromium maven javac/default-jdk-headless \
     $(if $(shell command -v npm),,npm)
 
-DEPS_BENCH = python3 wrk libnginx-mod-http-lua
+DEPS_BENCH = python3 wrk libnginx-mod-http-lua libnginx-mod-nchan redis-server
 
 .DEFAULT_GOAL := build
 
@@ -130,7 +134,7 @@ ifeq ($(SAN),)
 	@printf '%s\n' '#!/bin/sh' 'exec $(NGINX) "$$@"' >$@
 else
 	@printf '%s\n' '#!/bin/sh' \
-	    'LD_PRELOAD=$(shell $(CC) -print-file-name=libasan.so)' \
+	    'LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $$LD_PRELOAD"' \
 	    'ASAN_OPTIONS=detect_leaks=0:abort_on_error=1' \
 	    'UBSAN_OPTIONS=print_stacktrace=1' \
 	    'export LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS' \
@@ -158,6 +162,24 @@ $(PROBE): $(PROBE_OBJS)/Makefile $(wildcard t/event/*.c src/event/*.[ch])
 	$(MAKE) -s -f $(PROBE_OBJS)/Makefile -C $(NGINX_SRC) modules
 	@cp $(PROBE_OBJS)/$(@F) $@.new && mv $@.new $@
 
+# the module with hubs that send back what they get, for test suites of
+# WebSocket: its own objects, a few functions wrapped
+
+ECHO := $(OUT)/echo/$(NAME).so
+ECHO_WRAP = $(addprefix -Wl$(comma)--wrap=,conduit_ws_init conduit_ws_read \
+    ngx_http_conduit_hub_input)
+comma = ,
+
+.PHONY: echo
+echo: $(ECHO)
+
+$(ECHO): t/echo/conduit_echo.c $(MODULE)
+	@mkdir -p $(@D)
+	$(CC) -fPIC $(CC_OPT) -Werror $(INCS) $(NGX_INCS) -c -o $(@D)/echo.o $<
+	@$(CC) $(SAN) -o $@ $(@D)/echo.o $(ECHO_WRAP) \
+	    $$(sed -n '/LINK.*$(NAME).so/,/^$$/p' $(OBJS)/Makefile | \
+	    sed '1d;s/\\$$//')
+
 # nginx on conf.example, everything it writes under build/run
 
 RUN := $(BUILD)/run
@@ -169,7 +191,7 @@ run: deps-build ## Build, start nginx on conf.example, print what to try
 	@t/lib/run $(RUN) $(BUILD) $(RUN_PORT)
 
 # unit programs and replays of the fuzz corpora print TAP; both link src/proto
-# and nothing of nginx
+# and nothing of nginx; some targets compare with what libcurl makes of a text
 
 # msgpack-c is called otherwise since its version 6
 
@@ -180,6 +202,7 @@ PROTO := $(wildcard src/proto/*.c)
 PROTO_OBJS := $(PROTO:src/proto/%.c=$(OUT)/proto/%.o)
 PROTO_DEPS := $(wildcard src/proto/*.h t/unit/*.h)
 PROTO_LIBS = -ljansson $(MSGPACK) -lcrypto -lz -lm
+FUZZ_LIBS = $(PROTO_LIBS) -lcurl
 UNITS := $(patsubst t/unit/%.c,$(OUT)/unit/%,$(wildcard t/unit/test_*.c))
 FUZZERS := $(patsubst t/fuzz/fuzz_%.c,%,$(wildcard t/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(OUT)/fuzz/replay_%)
@@ -199,7 +222,17 @@ $(OUT)/fuzz/replay_%: t/fuzz/fuzz_%.c t/fuzz/replay.c $(PROTO_OBJS) \
 		$(PROTO_DEPS)
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_OPT) -DCORPUS='"t/fuzz/corpus/$*"' -o $@ $< \
-	    t/fuzz/replay.c $(PROTO_OBJS) $(PROTO_LIBS)
+	    t/fuzz/replay.c $(PROTO_OBJS) $(FUZZ_LIBS)
+
+# clients by the thousand, for tests and benchmarks, and what to compare with
+
+BENCHES := $(patsubst t/bench/%.c,$(OUT)/bench/%,$(wildcard t/bench/*.c))
+
+$(OUT)/bench/%: t/bench/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu99 -O2 -g $(WARN) -o $@ $< $(BENCH_LIBS)
+
+$(OUT)/bench/poster: BENCH_LIBS = -lcurl
 
 FUZZ_OPT = -std=gnu99 -O1 -g -fsanitize=address,undefined -I src/proto
 FUZZ_OBJS := $(PROTO:src/proto/%.c=$(BUILD)/fuzz/proto/%.o)
@@ -212,7 +245,7 @@ $(BUILD)/fuzz/proto/%.o: src/proto/%.c $(PROTO_DEPS) Makefile
 
 $(BUILD)/fuzz/%: t/fuzz/fuzz_%.c $(FUZZ_OBJS)
 	@mkdir -p $(@D)
-	@clang $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) $(PROTO_LIBS)
+	@clang $(FUZZ_OPT) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) $(FUZZ_LIBS)
 
 # Test::Nginx is no package of Debian 12; what is installed comes first
 
@@ -230,12 +263,12 @@ export TEST_NGINX_BINARY = $(OUT)/nginx
 
 .PHONY: test
 test: deps ## Run all tests (with SANITIZE=1 under ASan and UBSan)
-	@$(MAKE) -s build probe units test-nginx
+	@$(MAKE) -s build probe echo units test-nginx
 	@rm -rf $(OUT)/test
-	prove -j $(JOBS) $(TESTS)
+	t/lib/prove -j $(JOBS) $(TESTS)
 
 .PHONY: units
-units: $(UNITS) $(REPLAYS)
+units: $(UNITS) $(REPLAYS) $(BENCHES)
 
 .PHONY: test-nginx
 test-nginx:
@@ -263,8 +296,8 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%) ## Fuzz each target for FUZZ_TIME seconds
 .PHONY: bench
 bench: ## Print the benchmarks and their bars
 	@t/lib/deps $(DEPS_BUILD) $(DEPS_BENCH)
-	@$(MAKE) -s build
-	t/bench/run
+	@$(MAKE) -s build $(BENCHES)
+	t/bench/run $(BENCH)
 
 # what the compilers and analyzers say, all of it as errors
 

@@ -22,9 +22,22 @@ my $B = "sha256:" . sha256_hex("condt_b");
 my $WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 mkdir "$dir/logs";
-write_file("$dir/public.jwk", '{"kty":"EC","crv":"P-256","x":"a","y":"b"}');
-write_file("$dir/private.jwk", '{"kty":"EC","crv":"P-256","d":"c"}');
+
+# the public key of RFC 7517, A.1, and what may be wrong with one
+
+my $X = '"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"';
+my $Y = '"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"';
+my $EC = '"kty":"EC","crv":"P-256"';
+
+write_file("$dir/public.jwk", qq({$EC,$X,$Y,"use":"enc","kid":"1"}));
+write_file("$dir/private.jwk", qq({$EC,$X,$Y,"d":"c"}));
 write_file("$dir/broken.jwk", '{"kty":');
+write_file("$dir/off.jwk", qq({$EC,$X,@{[$Y =~ s/"4/"5/r]}}));
+write_file("$dir/short.jwk", qq({$EC,$X,"y":"AAAA"}));
+write_file("$dir/curve.jwk", qq({"kty":"EC","crv":"P-224",$X,$Y}));
+write_file("$dir/rsa.jwk", '{"kty":"RSA","n":"AQAB","e":"AQAB"}');
+write_file("$dir/sig.jwk", qq({$EC,$X,$Y,"use":"sig"}));
+write_file("$dir/long.jwk", qq({$EC,$X,$Y,"x5c":"@{["a" x 65536]}"}));
 
 sub write_file {
     my ($name, $text) = @_;
@@ -109,11 +122,21 @@ my @blocks = (
     ["secret $A; expires tomorrow;", qr/"expires" .* must be a time such as/],
     ["secret $A; webhook_secret whsec_abc;", qr/must be "whsec_" and the base/],
     ["secret $A; webhook_secret " . substr($WHSEC, 6) . ";", qr/"whsec_" and/],
+    ["secret $A; " . "webhook_secret $WHSEC; " x 17, qr/16 of them are the m/],
+    ["secret $A; webhook_secret $WHSEC expires=soon;", qr/nothing but "expir/],
     ["secret $A; webhook_rate 5r/s burst=3;", qr/wrong number of parameters/],
     ["secret $A; webhook_rate 5;", qr/"webhook_rate" .* must be "off" or/],
-    ["secret $A; webhook_jwk none.jwk;", qr/must be a readable file with the/],
-    ["secret $A; webhook_jwk broken.jwk;", qr/must be a readable file with/],
-    ["secret $A; webhook_jwk private.jwk;", qr/JSON of a public key/],
+    ["secret $A; webhook_jwk none.jwk;", qr/"webhook_jwk" .* must name a fil/],
+    ["secret $A; webhook_jwk none.jwk;", qr/Key, which must be a regular fil/],
+    ["secret $A; webhook_jwk logs;", qr/must be a regular file that can be/],
+    ["secret $A; webhook_jwk broken.jwk;", qr/which must be a JSON object/],
+    ["secret $A; webhook_jwk private.jwk;", qr/must be the public half only/],
+    ["secret $A; webhook_jwk off.jwk;", qr/a point that lies on its curve/],
+    ["secret $A; webhook_jwk short.jwk;", qr/must have "x" and "y", each the/],
+    ["secret $A; webhook_jwk curve.jwk;", qr/"P-256", "P-384" or "P-521"/],
+    ["secret $A; webhook_jwk rsa.jwk;", qr/must have a "kty" of "EC"/],
+    ["secret $A; webhook_jwk sig.jwk;", qr/must have a "use" of "enc", or no/],
+    ["secret $A; webhook_jwk long.jwk;", qr/must not be longer than 64 KB/],
     ["secret $A; colour red;", qr/"colour" .* is no member of a key/],
     ["secret $A; models;", qr/"models" .* wrong number of parameters/],
     ["secret $A; models '';", qr/must not have an empty name/],
@@ -171,7 +194,11 @@ my @files = (
     [qq({"a":{"secret":"$A","models":[]}}), qr/"models" .* must not be empty/],
     [qq({"a":{"secret":"$A","models":[1]}}), qr/must be a list of strings/],
     [qq({"a":{"secret":"$A","worker":"yes"}}), qr/must be "on" or "off"/],
-    [qq({"a":{"secret":"$A","webhook_jwk":"none"}}), qr/names a "webhook_jwk"/],
+    [qq({"a":{"secret":"$A","webhook_jwk":"none"}}), qr/has a key "a" whose "/],
+    [qq({"a":{"secret":"$A","webhook_jwk":"none"}}), qr/must be a regular fi/],
+    [qq({"a":{"secret":"$A","webhook_jwk":"off.jwk"}}), qr/lies on its curve/],
+    [qq({"a":{"secret":"$A","webhook_secret":"whsec_x"}}), qr/must be "whsec_/],
+    [qq({"a":{"secret":"$A","webhook_rate":"5r/h"}}), qr/"webhook_rate" .* mu/],
     [qq({"a":{"secret":"$A","colour":1}}), qr/"colour" .* is no member/],
 );
 

@@ -8,28 +8,12 @@ import os
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
+from conduit_clients import *
 
-CLIENTS = os.path.join(TOP, 't', 'clients')
-MODULES = os.path.join(TOP, 'build', 'clients')
-
-
-def install():
-    """The npm package, as the lock file names it, once per build."""
-
-    folder = os.path.join(MODULES, 'node_modules', 'openai')
-
-    if not os.path.isdir(folder):
-        os.makedirs(MODULES, exist_ok=True)
-        for name in ('package.json', 'package-lock.json'):
-            shutil.copy(os.path.join(CLIENTS, name), MODULES)
-        subprocess.run(['npm', 'ci', '--no-audit', '--no-fund',
-                        '--loglevel=error'], cwd=MODULES, check=True,
-                       stdout=sys.stderr, timeout=300)
+MODULES = npm()
 
 
 def test_openai(t):
-    install()
-
     with Api(t, workers=2) as api:
         done = subprocess.run(
             ['node', os.path.join(CLIENTS, 'images.mjs'), json.dumps([

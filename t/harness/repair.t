@@ -4,12 +4,14 @@
 
 # A worker is killed at instructions where it holds the lock of the zone and
 # has half of a change made: no task is lost, all end, and the counts are right
-# again.
+# again; every end is told by a webhook, and what is seen of a change is all of
+# it or nothing.
 
 import os
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
+from conduit_sink import Sink
 
 # in the middle of: linking a task, standing in a queue, leaving it, a lease,
 # the due tree, a new document
@@ -20,7 +22,13 @@ PLACES = ['ngx_http_conduit_node_link_locked',
           'conduit_rank_delete',
           'ngx_http_conduit_node_own_locked',
           'ngx_http_conduit_node_due_locked',
-          'ngx_http_conduit_advance_status_locked']
+          'ngx_http_conduit_advance_status_locked if adv->final',
+          'ngx_http_conduit_advance_end_locked',
+          'ngx_http_conduit_hook_link_locked',
+          'ngx_http_conduit_hook_place_locked',
+          'ngx_http_conduit_hook_own_locked',
+          'ngx_http_conduit_hook_away_locked',
+          'ngx_http_conduit_hook_stop_locked']
 
 
 def die_at(api, pid, place, traffic):
@@ -52,10 +60,12 @@ def die_at(api, pid, place, traffic):
     gdb.wait()
     reader.join(5)
 
+    place = place.split()[0]
+
     return any('hit' in line and place in line for line in out), ''.join(out)
 
 
-def check_place(t, api, place):
+def check_place(t, api, sink, place):
     made = []
 
     def create():
@@ -63,7 +73,8 @@ def check_place(t, api, place):
         try:
             with Connection(api.port(), timeout=2) as c:
                 c.send(api.alice.encode('POST', IMAGES + '/async', {
-                    'model': 'queued', 'prompt': 'script:ok'}))
+                    'model': 'queued', 'prompt': 'script:ok',
+                    'webhook_url': sink.url('/told')}))
                 reply = c.read_response()
                 if reply.status == 202:
                     made.append(reply.json()['task_id'])
@@ -91,7 +102,28 @@ def check_place(t, api, place):
     wait_for(lambda: not alive(pid) and len(api.workers()) == 2,
              what='a new worker')
 
-    return made
+    # nobody has gone on with what it was doing yet
+
+    return made, [d for d in map(api.alice.document, made)
+                  if d['status'] in FINAL]
+
+
+def sink_told(sink, made, timeout=20):
+    """Whether the receiver hears of the ends of all of them."""
+
+    def all_of_them():
+        # of a worker that was killed half of a body may have come
+        whole = [hit.json() for hit in sink.hits('/told')
+                 if len(hit.body) == int(hit.headers['content-length'])]
+        told = {body['task_id'] for body in whole
+                if body['status'] in FINAL}
+        return set(made) <= told
+
+    try:
+        return wait_for(all_of_them, timeout * SLOW, 'all to be told')
+
+    except TimeoutError:
+        return False
 
 
 def test(t):
@@ -106,13 +138,25 @@ def test(t):
     with Api(t, workers=2, providers=['openai'], edit=narrow, http='''
             conduit_task_limit per_key=10000 total=10000;
             conduit_model queued provider=openai_images model=dall-e-3;
+            conduit_webhook_plain on;
+            conduit_webhook_allow 127.0.0.0/8;
             ''') as api:
+        sink = Sink()
+
         for place in PLACES:
-            made = check_place(t, api, place)
+            made, seen = check_place(t, api, sink, place)
             ends = [api.alice.wait(task, 30)['status'] for task in made]
+            other = [(d, now) for d in seen for now in
+                     [api.alice.document(d['task_id'])]
+                     if dict(d, webhook=None) != dict(now, webhook=None)]
+            t.eq(other, [], 'an end that was seen is the end')
             if not t.ok(ends and set(ends) <= {'completed', 'cancelled'},
                         '%d accepted tasks have ended well' % len(made)):
                 t.diag(' '.join(ends))
+
+            if not t.ok(sink_told(sink, made), 'and were told'):
+                t.diag([task for task in made
+                        if not sink_told(sink, [task], 0)])
 
         end = api.alice.image('script:ok after', 'queued')
         t.eq(api.alice.run(end)['status'], 'completed', 'and new ones do')

@@ -13,6 +13,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_harness import *
 
 
+# the base point of P-256 is as good a public key as any
+
+JWK = ('{"kty":"EC","crv":"P-256",'
+       '"x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",'
+       '"y":"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}')
+
+
 def start(folder, port):
     p = subprocess.run(['t/lib/run', folder, BUILD, str(port)], cwd=TOP,
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -84,13 +91,17 @@ def test_run(t):
 
 
 def switched_on():
-    """conf.example with all that is switched off, TLS and peers aside."""
+    """conf.example with all that is switched off, TLS and peers aside.
+
+    There can be only one store: Redis takes the place of the folder.
+    """
 
     with open(os.path.join(TOP, 'conf.example')) as f:
         text = f.read()
 
     text = re.sub(r'(?m)^(\s*)#(?=\S|    |$)', r'\1', text)
     text = re.sub(r'(?m)^\s*(listen 8443|ssl_|resolver).*\n', '', text)
+    text = re.sub(r'(?m)^\s*conduit_store +store.*\n', '', text)
     text = text.replace('modules/ngx_http_conduit_module.so', MODULE)
     text = text.replace('/etc/nginx/conduit/', '%%DIR%%/conf/')
 
@@ -108,6 +119,7 @@ def test_switched_on(t):
             ng.write('conf/' + name, 'sk-nothing\n')
 
         ng.write('conf/keys.json', '{}')
+        ng.write('conf/acme.jwk', JWK)
         shutil.copy('/etc/nginx/mime.types', ng.path('conf/mime.types'))
 
         good, text = ng.check()

@@ -348,6 +348,53 @@ def test_cancel(t):
     peer.close()
 
 
+def deaf():
+    """A listening socket that takes no more connections, and who holds it."""
+
+    server = socket.socket()
+    server.bind((HOST, 0))
+    server.listen(0)
+    held = []
+
+    while True:
+        c = socket.socket()
+        c.settimeout(0.3)
+        held.append(c)
+
+        try:
+            c.connect(server.getsockname())
+
+        except TimeoutError:
+            return server, held
+
+
+def test_connecting(t):
+    server, held = deaf()
+    url = 'http://%s:%d/' % server.getsockname()
+
+    with nginx(t) as ng:
+        free = idle(t, ng, 'start')
+
+        o = transfer(ng, url, timeout=300)
+        t.eq((o['error'], o['sent']), ('timeout', '0'), 'no connection in time')
+
+        o = transfer(ng, url, cancel=100)
+        t.eq(o['error'], 'cancelled', 'cancelled while it connects')
+
+        t.eq(idle(t, ng, 'end'), free, 'connections are free')
+
+    with nginx(t) as ng:
+        with ng.connect() as c:
+            c.send(b'GET %s HTTP/1.1\r\nHost: a\r\n\r\n'
+                   % query(url).encode())
+            wait_for(lambda: ng.get('/active').text.split()[0] == '1',
+                     what='the transfer')
+            t.eq(ng.stop(), 0, 'a fast end while it connects')
+
+    for s in held + [server]:
+        s.close()
+
+
 def test_parallel(t):
     peer = Peer()
 

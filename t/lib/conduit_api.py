@@ -195,6 +195,9 @@ HTTP = '''
         location /v1/images/generations { conduit_generations image; }
         location /v1/videos/generations { conduit_generations video; }
         location /v1/tasks { conduit_tasks; }
+        location /hubs/image-generation { conduit_hub image; }
+        location /hubs/video-generation { conduit_hub video; }
+        location /hubs/tasks { conduit_hub tasks; }
         location = /health { conduit_health; }
         location = /metrics { conduit_metrics; }
         location /conduit/worker/ { conduit_worker; }
@@ -366,7 +369,10 @@ def make_certificates(folder):
 
 def together(port, requests, timeout=60):
     """Sends encoded requests at the same instant, each on a connection of
-    its own; Responses, or the exceptions, in order."""
+    its own, to a port, or to a list of them in turn; Responses, or the
+    exceptions, in order."""
+
+    ports = port if isinstance(port, list) else [port]
 
     async def one(stream):
         reader, writer = stream
@@ -398,8 +404,8 @@ def together(port, requests, timeout=60):
             writer.close()
 
     async def all_of_them():
-        streams = [await asyncio.open_connection(HOST, port)
-                   for _ in requests]
+        streams = [await asyncio.open_connection(HOST, ports[i % len(ports)])
+                   for i in range(len(requests))]
 
         for (_, writer), data in zip(streams, requests):
             writer.write(data)

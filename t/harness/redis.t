@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+
+# Copyright (C) Conduit for nginx authors
+
+# tasks kept in Redis: create, poll, restart, other hosts
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+from conduit_api import *
+from conduit_redis import *
+
+
+def host(t, redis, name, like=None, **more):
+    return make_host(Api, t, redis, name, like, **more)
+
+
+def test_one_host(t):
+    with Redis() as redis, host(t, redis, 'a', workers=2) as api:
+        before = redis.calls()
+        reply = api.alice.image('sandbox', seed=1)
+        t.eq(reply.status, 202, 'created')
+
+        doc = api.alice.wait(reply['task_id'])
+        t.eq(doc['status'], 'completed', 'completed')
+        t.diag('calls %d' % (redis.calls() - before))
+
+        t.ok(any(k.endswith(reply['task_id'])
+                 for k in redis.keys('conduit:*:task:*')), 'kept in Redis')
+        wait_for(lambda: not redis.keys('conduit:*:leases'), 10,
+                 'leases to end')
+
+
+def test_two_hosts(t):
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        task = a.alice.image('x', seed=1)['task_id']
+        reply = b.alice.status(task)
+        t.eq(reply.status, 200, 'host b knows the task')
+
+        t.eq(b.bob.status(task).status, 404, 'not for others')
+
+        reply = b.alice.wait(task)
+        t.eq(reply['status'], 'completed', 'b waits for its end')
+        t.eq(a.alice.document(task), reply, 'both tell the same')
+
+
+def test_restart(t):
+    with Redis() as redis, host(t, redis, 'a', workers=2) as api:
+        done = api.alice.image('x', seed=1)['task_id']
+        document = api.alice.wait(done)
+        task = api.alice.image('sandbox:duration=3s')['task_id']
+
+        api.kill_all()
+        api.start()
+
+        wait_for(lambda: api.alice.status(done).status != 503, 20, 'Redis')
+
+        t.eq(api.alice.document(done), document, 'an ended task is still so')
+        t.eq(api.alice.status(task).status, 200, 'the other one is known')
+        t.eq(api.alice.wait(task, 40)['status'], 'completed', 'it ends')
+
+
+def test_changes(t):
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        # cancelled by the other host
+
+        task = a.alice.image('sandbox:duration=20s')['task_id']
+        events = a.alice.events(task)
+        reply = b.alice.cancel(task)
+        t.eq((reply.status, reply['status']), (200, 'cancelled'),
+             'cancelled on b')
+        seen = [doc['status'] for _, doc in events]
+        t.eq(seen[-1], 'cancelled', 'and told on a')
+        t.eq(a.alice.document(task), b.alice.document(task), 'one document')
+        t.eq(a.alice.cancel(task).status, 409, 'ended on a, too')
+
+        # events of a task of a, seen on b
+
+        task = a.alice.image('sandbox:duration=1s')['task_id']
+        seen = [doc for _, doc in b.alice.events(task)]
+        t.eq(seen[-1]['status'], 'completed', 'b streams to the end')
+        t.ok(len([d for d in seen if d['status'] == 'processing']) >= 3,
+             'b streams progress') or t.diag([d['progress'] for d in seen])
+
+        # lists
+
+        ids = {d['task_id'] for d in a.alice.list(limit=100)['data']}
+        more = {d['task_id'] for d in b.alice.list(limit=100)['data']}
+        t.eq(more, ids, 'both list the same')
+
+        task = a.alice.image('x', seed=2)['task_id']
+        a.alice.wait(task)
+        wait_for(lambda: b.alice.list(limit=1)['data'][0]['status']
+                 == 'completed', 10, 'the list of b')
+        t.eq(b.alice.list(limit=1)['data'][0]['task_id'], task,
+             'what is new is listed on b')
+
+        # failed on a, tried again on b
+
+        task = a.alice.image('sandbox:error=provider_error')['task_id']
+        t.eq(a.alice.wait(task)['status'], 'failed', 'failed on a')
+        t.eq(b.alice.retry(task).status, 202, 'tried again on b')
+        t.eq(a.alice.wait(task)['status'], 'failed', 'a waits for it')
+
+
+def test_takeover(t):
+    with Redis() as redis, host(t, redis, 'b') as b:
+        a = host(t, redis, 'a', b)
+
+        with a:
+            task = a.alice.image('sandbox:duration=2s')['task_id']
+            t.eq(b.alice.status(task).status, 200, 'known on b')
+            a.kill_all()
+            begun = time.monotonic()
+            wait_for(lambda: 'took over task ' + task in b.error_log(), 40,
+                     'takeover')
+            t.diag('taken over after %.1f s' % (time.monotonic() - begun))
+            t.eq(b.alice.wait(task, 30)['status'], 'completed',
+                 'b brings it to its end')
+
+
+run(test_one_host, test_two_hosts, test_restart, test_changes, test_takeover)

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+
+# Copyright (C) Conduit for nginx authors
+
+# Redis full, read-only, failing over under load; a host that dies while a
+# provider has its job
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+from conduit_api import *
+from conduit_redis import *
+
+
+def host(t, redis, name, like=None, **more):
+    return make_host(Api, t, redis, name, like, **more)
+
+
+def test_full(t):
+    with Redis() as redis, host(t, redis, 'a') as a:
+        ended = a.alice.image('sandbox:duration=0')['task_id']
+        a.alice.wait(ended)
+        task = a.alice.image('sandbox:duration=4s')['task_id']
+
+        redis.call('CONFIG', 'SET', 'maxmemory', '1')
+        reply = a.alice.image('x')
+        t.eq((reply.status, reply.error()), (503, 'store_unavailable'),
+             'full: a create is refused')
+        t.eq(a.alice.status(ended).status, 200, 'polls go on')
+        t.eq(a.alice.status(task).status, 200, 'of all tasks')
+
+        time.sleep(4.5)
+        t.eq(a.alice.document(task)['status'], 'processing',
+             'no end is told that is not kept')
+
+        redis.call('CONFIG', 'SET', 'maxmemory', '0')
+        t.eq(a.alice.wait(task)['status'], 'completed',
+             'it comes when there is room')
+        t.eq(a.alice.run(a.alice.image('x'))['status'], 'completed',
+             'and all goes on')
+
+
+def test_readonly(t):
+    with Redis() as other, Redis() as redis, host(t, redis, 'a') as a:
+        ended = a.alice.image('sandbox:duration=0')['task_id']
+        a.alice.wait(ended)
+
+        redis.call('REPLICAOF', '127.0.0.1', other.port)
+
+        reply = wait_for(lambda: (lambda r: r.status == 503 and r)(
+            a.alice.image('sandbox:duration=0')), 20, 'a refusal')
+        t.eq(reply.error(), 'store_unavailable', 'a replica: no creates')
+        t.eq(a.alice.status(ended).status, 200, 'polls go on')
+        wait_for(lambda: a.alice.get('/health')['status'] == 'Degraded', 20,
+                 'health')
+
+        redis.call('REPLICAOF', 'NO', 'ONE')
+        reply = wait_for(lambda: (lambda r: r.status == 202 and r)(
+            a.alice.image('x')), 30, 'a create')
+        t.eq(a.alice.run(reply)['status'], 'completed', 'a master again')
+
+
+def test_sentinel(t):
+    """Whatever was accepted while a replica takes over ends everywhere."""
+
+    with Redis() as one, Redis(replica_of=one) as two, \
+            Sentinels(one) as sentinels:
+
+        wait_for(sentinels.replicas, 30, 'the sentinel to see the replica')
+
+        class Place:
+            url = 'redis://' + sentinels.name
+
+        more = 'sentinel=' + sentinels.list
+        accepted, stop = [], threading.Event()
+
+        with host(t, Place, 'a', more=more) as a, \
+                host(t, Place, 'b', a, more=more) as b:
+
+            def create(api):
+                while not stop.wait(0.05):
+                    r = api.alice.image('sandbox:duration=1s', size='16x16')
+                    if r.status == 202:
+                        accepted.append(r['task_id'])
+
+            threads = [threading.Thread(target=create, args=(api,))
+                       for api in (a, b)]
+
+            for thread in threads:
+                thread.start()
+
+            wait_for(lambda: len(accepted) > 20, 20, 'load')
+            one.stop()
+            before = len(accepted)
+            wait_for(lambda: two.call('ROLE')[0] == b'master', 60,
+                     'a failover')
+            wait_for(lambda: len(accepted) > before + 20, 60 * SLOW,
+                     'more of it')
+            stop.set()
+
+            for thread in threads:
+                thread.join()
+
+            # what the replica has not got is put again by whoever has it
+
+            wait_for(lambda: all(api.alice.status(task).status == 200
+                                 for task in accepted for api in (a, b)),
+                     20, 'all to be known', pause=0.2)
+
+            wrong = [task for task in accepted for api in (a, b)
+                     if api.alice.wait(task, 30)['status'] != 'completed']
+            t.eq(wrong[:3], [], 'all %d accepted tasks end, at both hosts'
+                 % len(accepted))
+
+
+def test_upstream(t):
+    provider = Provider().start()
+    conf = dict(http=MEDIA, providers=['videos'], provider=provider)
+
+    with Redis() as redis, host(t, redis, 'b', **conf) as b:
+        with host(t, redis, 'a', b, **conf) as a:
+            task = a.alice.video('script:held it.', 'sora-2')['task_id']
+            provider.wait(lambda p: p.count('poll', 'script:held it.') >= 2)
+            a.kill_all()
+
+            polls = provider.count('poll', 'script:held it.')
+            wait_for(lambda: 'took over task ' + task in b.error_log(), 40,
+                     'takeover')
+            provider.wait(lambda p: p.count('poll', 'script:held it.')
+                          > polls + 1)
+            provider.release('go')
+            t.eq(b.alice.wait(task, 30)['status'], 'completed',
+                 'b asks for the job of a')
+            t.eq(provider.count('submit', 'script:held it.'), 1,
+                 'and does not submit another one')
+
+    provider.stop()
+
+
+run(test_full, test_readonly, test_sentinel, test_upstream)

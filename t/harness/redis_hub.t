@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+
+# Copyright (C) Conduit for nginx authors
+
+# hubs on one host, tasks on the other
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+from conduit_api import *
+from conduit_hub import *
+from conduit_redis import *
+
+
+def host(t, redis, name, like=None, **more):
+    return make_host(Api, t, redis, name, like, **more)
+
+
+def test_hub(t):
+    with Redis() as redis, host(t, redis, 'a', workers=2) as a, \
+            host(t, redis, 'b', a, workers=2) as b:
+
+        secret = a.secrets['alice']
+
+        with Hub(b.port(), secret) as hub:
+            task = a.alice.image('sandbox:duration=1s')['task_id']
+            r = hub.invoke('SubscribeToTask', task)
+            t.ok('error' not in r, 'subscribed on b') or t.diag(r)
+
+            events = hub.until('TaskCompleted')
+            t.ok(len([e for e in events if e[0] == 'TaskProgress']) >= 3,
+                 'progress') or t.diag(events)
+
+            r = hub.invoke('SubscribeToTask', 'a' * 8 + task[8:])
+            t.ok('error' in r, 'an unknown task')
+
+            # a task that ends while the subscription is made
+
+            bad = 0
+
+            for i in range(20):
+                task = a.alice.image('sandbox:duration=30ms')['task_id']
+                hub.invoke('SubscribeToTask', task)
+                events = hub.until('TaskCompleted', 'TaskFailed')
+                bad += events[-1][0] != 'TaskCompleted'
+
+            t.eq(bad, 0, 'the end is always told')
+
+            # all tasks, those that come later, too
+
+            old = a.alice.image('sandbox:duration=2s')['task_id']
+            r = hub.invoke('SubscribeToAllTasks')
+            t.ok('error' not in r, 'all') or t.diag(r)
+            new = a.alice.image('sandbox:duration=1s')['task_id']
+            ended = set()
+
+            while ended < {old, new}:
+                name, arguments = hub.until('TaskCompleted')[-1]
+                ended.add(arguments[0])
+
+            t.eq(ended & {old, new}, {old, new}, 'both ends are told')
+
+            # cancelled from the hub
+
+            task = a.alice.image('sandbox:duration=20s')['task_id']
+            r = hub.invoke('CancelTask', task)
+            t.ok('error' not in r, 'cancelled on b') or t.diag(r)
+            t.eq(a.alice.wait(task)['status'], 'cancelled', 'and on a')
+
+        # a token of a is good for b
+
+        token = Hub.negotiate(type('H', (), {'port': a.port(),
+                                             'key': secret})(), IMAGE_HUB)
+        hub = Hub(b.port(), secret, IMAGE_HUB + '?id='
+                  + token['connectionToken'], negotiate=False)
+        t.ok('error' not in hub.invoke('SubscribeToAllTasks'),
+             'a token of a on b')
+        hub.close()
+
+
+def test_watcher(t):
+    """Watchers outlive the process that follows for them, and Redis."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a, workers=2) as b:
+
+        task = a.alice.image('sandbox:duration=9s')['task_id']
+        polls = [b.alice.events(task) for _ in range(4)]
+
+        redis.stop()
+        redis.start()
+
+        seen = [[d['status'] for _, d in p][-1] for p in polls]
+        t.eq(seen, ['completed'] * 4, 'all streams end')
+
+
+def test_limits(t):
+    """Connections and tasks of a key count over all hosts."""
+
+    keys = {'carol': 'connections 3; tasks 4;'}
+
+    with Redis() as redis, host(t, redis, 'a', keys=keys) as a, \
+            host(t, redis, 'b', a, keys=keys) as b:
+
+        secret = a.secrets['carol']
+        hubs = [Hub(a.port(), secret) for _ in range(3)]
+
+        def refused():
+            try:
+                Hub(b.port(), secret).close()
+
+            except Refused as e:
+                return e.status
+
+            return None
+
+        t.eq(wait_for(refused, 10, 'b to hear of a'), 429, 'connections')
+
+        for hub in hubs:
+            hub.close()
+
+        wait_for(lambda: not refused(), 10, 'b to hear that they are gone')
+
+        tasks = [a.carol.image('sandbox:duration=20s')['task_id']
+                 for _ in range(4)]
+        reply = wait_for(lambda: (lambda r: r if r.status != 202 else
+                                  b.carol.cancel(r['task_id']) and None)(
+            b.carol.image('sandbox:duration=20s')), 10, 'b to hear of a')
+        t.eq((reply.status, reply.json()['error']['code']),
+             (429, 'too_many_tasks'), 'tasks')
+
+        for task in tasks:
+            b.carol.cancel(task)
+
+        wait_for(lambda: b.carol.image('x').status == 202, 10,
+                 'b to hear that they have ended')
+        t.ok(True, 'and again when they have ended')
+
+
+run(test_hub, test_watcher, test_limits)

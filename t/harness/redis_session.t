@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+
+# Copyright (C) Conduit for nginx authors
+
+# a hub connection at one host, what its client sends at another one
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+from conduit_api import *
+from conduit_clients import *
+from conduit_hub import *
+from conduit_redis import *
+
+PLAIN = 'ServerSentEvents', 'LongPolling'
+HELD = GPU.replace('lease 1s', 'lease 60s')
+
+# requests go to two hosts in turn; a proxy logs their URLs, with keys
+
+TURNS = '''
+    upstream hosts {
+        server 127.0.0.1:%d;
+        server 127.0.0.1:%%%%PORT%%%%;
+    }
+
+    server {
+        listen 127.0.0.1:%%%%PORT1%%%%;
+        error_log /dev/null crit;
+
+        location / {
+            proxy_pass http://hosts;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+        }
+    }
+'''
+
+
+def host(t, redis, name, like=None, **more):
+    return make_host(Api, t, redis, name, like, **more)
+
+
+def spread(hub, port):
+    """GETs stay where they are, all else goes to that port."""
+
+    own, request = hub.ws.port, hub.ws.request
+
+    def sent(method, body=None, timeout=None):
+        hub.ws.port = own if method == 'GET' else port
+        return request(method, body, timeout)
+
+    hub.ws.request = sent
+
+
+def connect(a, b, transport):
+    hub = Hub(a.port(), a.secrets['alice'], transport=transport,
+              handshake=False)
+    spread(hub, b.port())
+    return hub
+
+
+def known(a, b):
+    """Waits for b to know a."""
+
+    def heard():
+        try:
+            hub = connect(a, b, 'ServerSentEvents')
+            hub.handshake()
+            hub.close()
+            return True
+
+        except Refused as e:
+            if e.response.status not in (404, 503):
+                raise
+
+    wait_for(heard, 20, 'b to know a')
+
+
+def test_post(t):
+    with Redis() as redis, host(t, redis, 'a', workers=2) as a, \
+            host(t, redis, 'b', a, workers=2) as b:
+
+        known(a, b)
+        known(b, a)
+
+        for transport in PLAIN:
+            for one, other in (a, b), (b, a):
+                hub = connect(one, other, transport)
+                hub.handshake()
+
+                for i in range(5):
+                    task = other.alice.image(
+                        'sandbox:duration=50ms')['task_id']
+                    r = hub.invoke('SubscribeToTask', task)
+                    events = hub.until('TaskCompleted')
+                    t.ok('error' not in r and events[-1][1][0] == task,
+                         '%s: a task' % transport) or t.diag((r, events))
+
+                hub.close()
+
+
+def test_end(t):
+    """DELETE at the other host, and requests for what is nowhere."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        known(a, b)
+
+        hub = connect(a, b, 'LongPolling')
+        hub.handshake()
+        t.eq(hub.ws.request('DELETE').status, 202, 'ended')
+        t.eq(hub.ws.poll().status, 404, 'and gone where it was')
+
+        # a host that has just begun does not know yet whom to ask
+
+        r = wait_for(lambda: (lambda r: r.status != 503 and r)(
+            hub.ws.post('x')), 30, 'b to know all hosts')
+        t.eq(r.status, 404, 'a POST afterwards')
+        t.eq(hub.ws.request('DELETE').status, 404, 'a DELETE')
+
+        hub = connect(a, b, 'ServerSentEvents')
+        r = hub.ws.request('DELETE')
+        t.eq((r.status, r.json()['error']['code']),
+             (400, 'invalid_connection'), 'no DELETE for a stream')
+        hub.close()
+
+
+def test_bounds(t):
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        known(a, b)
+
+        # between two polls nobody reads what comes
+
+        hub = connect(a, b, 'LongPolling')
+        seen = []
+
+        while len(seen) < 20 and (not seen or seen[-1] == 200):
+            seen.append(hub.ws.post('x' * 30000).status)
+
+        t.eq((seen[0], seen[-1]), (200, 429), 'an inbox has a bound')
+        t.eq(hub.ws.post('x' * 1000000).status, 413, 'and a body')
+
+
+def test_outage(t):
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        known(a, b)
+
+        far = connect(a, b, 'ServerSentEvents')
+        far.handshake()
+        near = connect(b, b, 'ServerSentEvents')
+        near.handshake()
+
+        redis.stop()
+
+        r = wait_for(lambda: (lambda r: r.status != 200 and r)(
+            far.ws.post(json.dumps({'type': 6}) + RS)), 20, 'a refusal')
+        t.eq(r.status, 503, 'Redis is gone')
+        t.eq(near.ws.post(json.dumps({'type': 6}) + RS).status, 200,
+             'which is nothing to the own ones')
+
+        redis.start()
+
+        wait_for(lambda: far.ws.post(json.dumps({'type': 6}) + RS).status
+                 == 200, 20, 'Redis to be back')
+        t.ok(True, 'and again')
+
+        far.close()
+        near.close()
+
+
+def test_signalr(t):
+    """The npm package, whose requests go to both hosts in turn."""
+
+    modules = npm()
+
+    with Redis() as redis, host(t, redis, 'a', gpu=HELD) as a, \
+            host(t, redis, 'b', a, gpu=HELD, http=TURNS % a.port()) as b:
+
+        known(a, b)
+        known(b, a)
+
+        for i in range(2):
+            task = a.alice.image('s', 'gpu-image')['task_id']
+            a.robot.worker('claim', {})
+
+            client = subprocess.Popen(
+                ['node', os.path.join(CLIENTS, 'hub.mjs')],
+                env=dict(os.environ, CONDUIT_CLIENTS=modules, TASK=task,
+                         CONDUIT_KEY=a.secrets['alice'], PROTOCOL='json',
+                         TRANSPORT='ServerSentEvents',
+                         CONDUIT_URL='http://127.0.0.1:%d%s'
+                         % (b.port(1), IMAGE_HUB)),
+                stdout=subprocess.PIPE)
+
+            try:
+                said = []
+
+                while ['subscribed'] not in said:
+                    line = client.stdout.readline()
+                    if not line:
+                        raise AssertionError(said)
+                    said.append(json.loads(line))
+
+                t.ok(True, 'SignalR by turns')
+
+                r = a.robot.worker('tasks/%s/complete' % task, {
+                    'data': [{'url': 'https://example.com/a.png'}]})
+                t.eq(r.status, 200, 'complete')
+
+                said += [json.loads(x) for x in client.stdout]
+                t.eq([x[0] for x in said if x[0] != 'TaskProgress'],
+                     ['subscribed', 'TaskCompleted', 'GetTask', 'error',
+                      'stopped'],
+                     'each once')
+                t.eq(client.wait(20), 0, 'the client ends')
+
+            finally:
+                if client.poll() is None:
+                    client.kill()
+                client.stdout.close()
+                client.wait()
+
+
+run(test_post, test_end, test_bounds, test_outage, test_signalr)
