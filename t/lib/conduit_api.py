@@ -123,6 +123,12 @@ class Client:
                 if predicate(document):
                     return document
 
+            # a worker that has no Redis yet, or not any more, says so
+
+            elif reply.error() == 'store_unavailable' \
+                    and time.monotonic() < end:
+                time.sleep(0.1)
+
             elif reply.status != 304:
                 raise AssertionError('poll of %s: %r' % (task, reply))
 

@@ -103,7 +103,11 @@ class Network:
         _ip('-n', space, 'link', 'set', 'lo', 'up')
 
     def __exit__(self, *exc):
-        for listener in self.listeners:
+        # it goes on to listen while a thread accepts, unless it is told
+
+        for listener, thread in self.listeners:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
             listener.close()
 
         for space in self.made:
@@ -148,6 +152,9 @@ class Network:
         thread.start()
         thread.join()
 
+        if not made:
+            raise OSError('no socket at ' + host)
+
         return made[0]
 
     def reach(self, host, port):
@@ -159,11 +166,12 @@ class Network:
     def forward(self, listener, target, port):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(('127.0.0.1', port))
-        listener.listen(64)
-        self.listeners.append(listener)
+        listener.listen(512)
 
-        threading.Thread(target=self.accept, args=(listener, target, port),
-                         daemon=True).start()
+        thread = threading.Thread(target=self.accept,
+                                  args=(listener, target, port), daemon=True)
+        thread.start()
+        self.listeners.append((listener, thread))
 
     def accept(self, listener, target, port):
         while True:
@@ -173,17 +181,26 @@ class Network:
             except OSError:
                 return
 
+            threading.Thread(target=self.join, args=(one, target, port),
+                             daemon=True).start()
+
+    def join(self, one, target, port):
+        """A connection from here to there, until both sides have ended."""
+
+        with one:
             try:
                 two = target()
                 two.connect(('127.0.0.1', port))
 
             except OSError:
-                one.close()
-                continue
+                return
 
-            for pair in (one, two), (two, one):
-                threading.Thread(target=self.copy, args=pair,
-                                 daemon=True).start()
+            with two:
+                back = threading.Thread(target=self.copy, args=(two, one),
+                                        daemon=True)
+                back.start()
+                self.copy(one, two)
+                back.join()
 
     @staticmethod
     def copy(source, sink):
@@ -199,8 +216,9 @@ class Network:
         except OSError:
             pass
 
-        try:
-            sink.shutdown(socket.SHUT_WR)
+        for s, how in (sink, socket.SHUT_WR), (source, socket.SHUT_RD):
+            try:
+                s.shutdown(how)
 
-        except OSError:
-            pass
+            except OSError:
+                pass
