@@ -223,7 +223,6 @@ ngx_http_conduit_cluster_listen(ngx_http_conduit_cluster_t *cluster)
     u_char                     buf[NGX_HTTP_CONDUIT_REDIS_NAME];
     ngx_str_t                  name;
     const char                *command;
-    ngx_http_conduit_sh_t     *sh;
     ngx_http_conduit_redis_t  *redis;
 
     redis = cluster->redis;
@@ -242,13 +241,27 @@ ngx_http_conduit_cluster_listen(ngx_http_conduit_cluster_t *cluster)
 
     cluster->listening = cluster->leader;
 
-    /* until others would have been heard there may be some */
+    if (cluster->listening && cluster->cdmcf->zone.sh->peered == 0) {
+        ngx_http_conduit_cluster_unheard(cluster);
+    }
+}
+
+
+/* until others would have been heard there may be some */
+
+void
+ngx_http_conduit_cluster_unheard(ngx_http_conduit_cluster_t *cluster)
+{
+    ngx_msec_t              since;
+    ngx_http_conduit_sh_t  *sh;
 
     sh = cluster->cdmcf->zone.sh;
 
-    if (cluster->listening && sh->peered == 0) {
-        sh->peered = ngx_current_msec - NGX_HTTP_CONDUIT_PEER_FORGOTTEN
-                     + NGX_HTTP_CONDUIT_PEER_BEATS;
+    since = ngx_current_msec - NGX_HTTP_CONDUIT_PEER_FORGOTTEN
+            + NGX_HTTP_CONDUIT_PEER_BEATS;
+
+    if (sh->peered == 0 || (ngx_msec_int_t) (since - sh->peered) > 0) {
+        sh->peered = since;
     }
 }
 

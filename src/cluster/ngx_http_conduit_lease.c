@@ -390,14 +390,24 @@ ngx_http_conduit_lease_renewed(void *data, ngx_conduit_redis_reply_t *reply)
 {
     ngx_http_conduit_renewal_t  *renewal = data;
 
+    ngx_http_conduit_sh_t       *sh;
     ngx_http_conduit_cluster_t  *cluster;
 
     cluster = renewal->cluster;
+    sh = cluster->cdmcf->zone.sh;
 
     if (reply) {
-        cluster->cdmcf->zone.sh->leased = renewal->begun
-                                          + NGX_HTTP_CONDUIT_LEASE
-                                          - NGX_HTTP_CONDUIT_LEASE_MARGIN;
+
+        if ((ngx_msec_int_t) (sh->leased - ngx_current_msec) <= 0) {
+
+            /* seen by who sees that there are leases again */
+
+            ngx_http_conduit_cluster_unheard(cluster);
+            ngx_memory_barrier();
+        }
+
+        sh->leased = renewal->begun + NGX_HTTP_CONDUIT_LEASE
+                     - NGX_HTTP_CONDUIT_LEASE_MARGIN;
     }
 
     ngx_free(renewal);

@@ -274,6 +274,7 @@ void ngx_http_conduit_follow_forget(ngx_http_conduit_cluster_t *cluster,
 
 void ngx_http_conduit_cluster_subscribe(ngx_http_conduit_cluster_t *cluster,
     const char *command, ngx_str_t *channel);
+void ngx_http_conduit_cluster_unheard(ngx_http_conduit_cluster_t *cluster);
 
 
 #endif /* _NGX_HTTP_CONDUIT_PEERS_H_INCLUDED_ */

@@ -296,8 +296,6 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
             ngx_http_conduit_node_remote_locked(zone, node, 0);
         }
 
-        node->jump = 1;
-
         if (ngx_http_conduit_text_set_locked(zone, &node->run,
                                              record->run.data,
                                              record->run.len)
@@ -514,6 +512,10 @@ ngx_http_conduit_absorb_begin_locked(ngx_http_conduit_engine_t *engine,
 
     node->lane = ab->lane;
     node->next_at = ngx_current_msec;
+
+    /* the last owner may have told what it could not keep */
+
+    node->jump = 1;
 
     if (node->status > 1) {
 
