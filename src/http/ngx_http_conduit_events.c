@@ -235,7 +235,7 @@ ngx_http_conduit_events_start(ngx_http_conduit_events_t *events)
 
     ngx_http_conduit_ctx(r)->data = events;
 
-    r->read_event_handler = ngx_http_test_reading;
+    ngx_http_conduit_watch_client(r);
     r->write_event_handler = ngx_http_conduit_events_writer;
 
     ngx_add_timer(&events->timer, NGX_HTTP_CONDUIT_EVENTS_BEAT);

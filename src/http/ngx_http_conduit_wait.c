@@ -100,7 +100,7 @@ ngx_http_conduit_wait(ngx_http_request_t *r, ngx_http_conduit_name_t *name,
         }
     }
 
-    r->read_event_handler = ngx_http_test_reading;
+    ngx_http_conduit_watch_client(r);
     r->write_event_handler = ngx_http_request_empty_handler;
 
     ngx_http_conduit_wait_look(wait, 0);

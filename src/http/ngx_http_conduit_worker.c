@@ -398,7 +398,7 @@ ngx_http_conduit_claim_watch(ngx_http_conduit_claim_t *claim, ngx_msec_t ms)
 
     /* a worker that has gone must not be given a task */
 
-    r->read_event_handler = ngx_http_test_reading;
+    ngx_http_conduit_watch_client(r);
     r->write_event_handler = ngx_http_request_empty_handler;
 
     return NGX_OK;

@@ -65,7 +65,7 @@ ngx_http_conduit_hub_hold(ngx_http_conduit_hub_conn_t *conn,
     conn->stream = stream;
     conn->connection = r->connection;
 
-    r->read_event_handler = ngx_http_test_reading;
+    ngx_http_conduit_watch_client(r);
     r->main->count++;
 
     if (ngx_conduit_drain_add(&stream->drain) != NGX_OK) {

@@ -651,3 +651,18 @@ ngx_http_conduit_news_read(void *data)
 
     } while (n == NGX_HTTP_CONDUIT_TAKE);
 }
+
+
+void
+ngx_http_conduit_watch_client(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    rev = r->connection->read;
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    if (rev->pending_eof) {
+        ngx_post_event(rev, &ngx_posted_events);
+    }
+}

@@ -126,6 +126,14 @@ ngx_uint_t ngx_http_conduit_watch_stale(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *ids, ngx_uint_t n);
 
 
+/*
+ * Ends a request whose client goes while it waits, or has gone: the kernel
+ * told the end of the connection with the request, and does not tell it again.
+ */
+
+void ngx_http_conduit_watch_client(ngx_http_request_t *r);
+
+
 /* for the engine */
 
 ngx_int_t ngx_http_conduit_watch_init(ngx_cycle_t *cycle,

@@ -266,5 +266,39 @@ def test_sync_over_reload(t):
         wait_for(lambda: not api.old_workers(), what='old workers\' end')
 
 
-run(test_resume, test_documents, test_slow_client, test_idle_client,
+def test_gone(t):
+    """Clients that have gone before a worker has read what they want."""
+
+    with api_for(t) as api:
+        task = claimed(api)
+        path = TASKS + '/' + task
+        etag = api.alice.status(task).header('etag')
+        token = api.alice.post('/hubs/tasks/negotiate?negotiateVersion=1')[
+            'connectionToken']
+
+        wants = {
+            'a stream': ('GET', path + '/events', None),
+            'a poll': ('GET', path, {'If-None-Match': etag,
+                                     'Prefer': 'wait=60'}),
+            'a create': ('POST', IMAGES, {}),
+            'a hub': ('GET', '/hubs/tasks?id=' + token,
+                      {'Accept': 'text/event-stream'})
+        }
+
+        for name, (method, path, headers) in wants.items():
+            body = {'model': 'gpu-image', 'prompt': 'x'} \
+                if method == 'POST' else None
+            wait_for(lambda: active(api) == 1, what='the end of all others')
+            ended = api.access_log().count('\n')
+
+            with api.asleep(), api.alice.connect() as c:
+                c.send(api.alice.encode(method, path, body, headers))
+
+            wait_for(lambda: api.access_log().count('\n') > ended,
+                     what='the end of ' + name)
+            wait_for(lambda: active(api) == 1, what='its connection\'s end')
+            t.ok(True, name + ' that nobody waits for ends')
+
+
+run(test_gone, test_resume, test_documents, test_slow_client, test_idle_client,
     test_memory, test_beat, test_reload, test_sync_over_reload)

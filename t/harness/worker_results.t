@@ -183,6 +183,16 @@ def check_gone(t, api):
         c.close()
     wait_for(lambda: waiting(api) == idle, what='the end of them')
 
+    # these have gone before a worker has read what they want
+
+    with api.asleep():
+        for _ in range(5):
+            with api.robot.connect() as c:
+                c.send(request)
+
+    wait_for(lambda: api.access_log().count('claim HTTP/1.1" 499') == 10,
+             what='the end of these')
+
     task = api.alice.video('for another', 'gpu-video')['task_id']
     t.eq(claim(api, models=['gpu-video']), task, 'it is there for another')
 

@@ -28,6 +28,7 @@ be left.
 
 import atexit
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -830,6 +831,22 @@ class Nginx:
 
         self.process.wait()
         wait_for(lambda: not group_pids(self.pid), what='all ends')
+
+    @contextlib.contextmanager
+    def asleep(self):
+        """Workers that do nothing meanwhile."""
+
+        pids = self.workers()
+
+        for pid in pids:
+            _kill(pid, signal.SIGSTOP)
+
+        try:
+            yield
+
+        finally:
+            for pid in pids:
+                _kill(pid, signal.SIGCONT)
 
     def quit(self, timeout=None):
         """Graceful shutdown; returns the exit code."""
