@@ -9,6 +9,7 @@
 #   BENCH=hubs       only these benchmarks: polls, creates, images, crowd, hubs,
 #                    posts, store, redis
 #   TESTS="t/a.t"    run these instead of all tests
+#   RERUN=2          run up to so many failed files once more, alone
 #   PREFIX, DESTDIR  for "make install"
 
 SHELL = /bin/bash
