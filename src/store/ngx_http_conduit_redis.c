@@ -16,9 +16,16 @@
 #define NGX_HTTP_CONDUIT_REDIS_AGREE  50
 
 
+/* what came so late, ms, does not tell the time; and how often it is asked */
+
+#define NGX_HTTP_CONDUIT_REDIS_LATE   25
+#define NGX_HTTP_CONDUIT_REDIS_ASKED  8
+
+
 static void ngx_http_conduit_redis_state(ngx_conduit_redis_t *conn,
     ngx_uint_t up);
 static int64_t ngx_http_conduit_redis_clock(void);
+static void ngx_http_conduit_redis_ask(ngx_http_conduit_redis_t *redis);
 static void ngx_http_conduit_redis_time(void *data,
     ngx_conduit_redis_reply_t *reply);
 static void ngx_http_conduit_redis_channels(ngx_conduit_redis_t *conn,
@@ -129,7 +136,6 @@ static void
 ngx_http_conduit_redis_state(ngx_conduit_redis_t *conn, ngx_uint_t up)
 {
     ngx_uint_t                 i;
-    ngx_str_t                  time = ngx_string("TIME");
     ngx_http_conduit_redis_t  *redis;
 
     redis = conn->data;
@@ -139,15 +145,26 @@ ngx_http_conduit_redis_state(ngx_conduit_redis_t *conn, ngx_uint_t up)
     }
 
     if (up) {
-        redis->asked = ngx_http_conduit_redis_clock();
-
-        (void) ngx_conduit_redis_call(conn, &time, 1,
-                                      ngx_http_conduit_redis_time, redis);
+        redis->questions = 0;
+        ngx_http_conduit_redis_ask(redis);
     }
 
     if (redis->events.calls) {
         redis->events.calls(redis, up);
     }
+}
+
+
+static void
+ngx_http_conduit_redis_ask(ngx_http_conduit_redis_t *redis)
+{
+    ngx_str_t  time = ngx_string("TIME");
+
+    redis->questions++;
+    redis->asked = ngx_http_conduit_redis_clock();
+
+    (void) ngx_conduit_redis_call(&redis->calls, &time, 1,
+                                  ngx_http_conduit_redis_time, redis);
 }
 
 
@@ -169,12 +186,23 @@ ngx_http_conduit_redis_time(void *data, ngx_conduit_redis_reply_t *reply)
 
     late = (ngx_http_conduit_redis_clock() - redis->asked) / 2;
 
-    redis->offset = ms - redis->asked - late;
+    if (redis->questions == 1 || late < redis->late) {
+        redis->late = late;
+        redis->offset = ms - redis->asked - late;
+    }
+
+    /* a busy machine: what came sooner is nearer to the truth */
+
+    if (redis->late > NGX_HTTP_CONDUIT_REDIS_LATE
+        && redis->questions < NGX_HTTP_CONDUIT_REDIS_ASKED)
+    {
+        ngx_http_conduit_redis_ask(redis);
+    }
 
     /* clocks that agree are better than what is known of their difference */
 
     redis->cdmcf->zone.sh->offset =
-        (ngx_abs(redis->offset) < NGX_HTTP_CONDUIT_REDIS_AGREE + late)
+        (ngx_abs(redis->offset) < NGX_HTTP_CONDUIT_REDIS_AGREE + redis->late)
         ? 0 : redis->offset;
 }
 

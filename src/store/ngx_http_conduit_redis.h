@@ -150,6 +150,8 @@ struct ngx_http_conduit_redis_s {
 
     ngx_str_t                         owner;       /* INSTANCE@TOKEN */
     int64_t                           asked;       /* for its time, ms */
+    int64_t                           late;        /* the best answer, ms */
+    ngx_uint_t                        questions;
     int64_t                           offset;      /* clock of Redis less */
                                                    /* that of this host, ms */
     ngx_str_t                         sha[NGX_HTTP_CONDUIT_SCRIPTS];
