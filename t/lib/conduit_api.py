@@ -87,8 +87,20 @@ class Client:
     def status(self, task, headers=None, suffix=''):
         return self.get('%s/%s%s' % (TASKS, task, suffix), headers)
 
-    def document(self, task):
-        return self.status(task).json()
+    def document(self, task, timeout=15):
+        """What is told of a task, asked again while a worker has no Redis,
+        as it may right after a start or an outage."""
+
+        return wait_for(lambda: (lambda r: r.error() != 'store_unavailable'
+                                 and r.json())(self.status(task)),
+                        timeout * SLOW, 'the document of ' + task)
+
+    def create(self, prompt, timeout=30, **more):
+        """A task, asked for again while it is refused for that reason."""
+
+        return wait_for(lambda: (lambda r: r.error() != 'store_unavailable'
+                                 and r)(self.image(prompt, **more)),
+                        timeout * SLOW, 'a create')['task_id']
 
     def cancel(self, task):
         return self.request('DELETE', '%s/%s' % (TASKS, task))
@@ -104,7 +116,7 @@ class Client:
         """The first document that satisfies predicate, by waiting polls;
         after the timeout the one that was seen last."""
 
-        end = time.monotonic() + timeout * SLOW
+        end = time.monotonic() + timeout * SLOW * PATIENCE
         etag = document = None
 
         while True:
@@ -151,7 +163,7 @@ class Client:
     def worker(self, path, body=None, timeout=60):
         return self.post(WORKER + path, body, None, timeout)
 
-    def events(self, task, headers=None, timeout=30):
+    def events(self, task, headers=None, timeout=None):
         return Events(self, '%s/%s/events' % (TASKS, task), headers,
                       timeout)
 
@@ -159,7 +171,7 @@ class Client:
 class Events:
     """An event stream: iterate to get (id, document)."""
 
-    def __init__(self, client, path, headers=None, timeout=30):
+    def __init__(self, client, path, headers=None, timeout=None):
         self.connection = client.connect(timeout)
         self.connection.send(client.encode('GET', path, None, headers))
         self.head = self.connection.read_head()
@@ -417,7 +429,7 @@ def together(port, requests, timeout=60):
             writer.write(data)
 
         return await asyncio.wait_for(
-            asyncio.gather(*map(one, streams)), timeout * SLOW)
+            asyncio.gather(*map(one, streams)), timeout * SLOW * PATIENCE)
 
     return asyncio.run(all_of_them())
 

@@ -52,6 +52,11 @@ SANITIZE = os.path.basename(BUILD) == 'sanitize' or '/sanitize/' in BUILD + '/'
 # how long anything may take that happens "at once"; sanitizers are slow
 DEADLINE = 20 if SANITIZE else 10
 
+# a busy machine may stop anybody for a while: what is waited for gets so many
+# times the time it should need
+
+PATIENCE = 3
+
 HOST = '127.0.0.1'
 
 
@@ -117,7 +122,7 @@ def new_folder(name):
 def wait_for(predicate, timeout=None, what='condition', pause=0.02):
     """Polls predicate() until it gives something true, and returns that."""
 
-    end = time.monotonic() + (timeout or DEADLINE)
+    end = time.monotonic() + (timeout or DEADLINE) * PATIENCE
 
     while True:
         value = predicate()
@@ -852,13 +857,13 @@ class Nginx:
         """Graceful shutdown; returns the exit code."""
 
         _kill(self.pid, signal.SIGQUIT)
-        return self.process.wait(timeout or DEADLINE)
+        return self.process.wait((timeout or DEADLINE) * PATIENCE)
 
     def stop(self, timeout=None):
         """Fast shutdown; returns the exit code."""
 
         _kill(self.pid, signal.SIGTERM)
-        return self.process.wait(timeout or DEADLINE)
+        return self.process.wait((timeout or DEADLINE) * PATIENCE)
 
     def close(self):
         """Stops nginx and checks what it left behind."""

@@ -167,10 +167,12 @@ class Provider:
                    if j.open and (family is None or j.family.name == family))
 
     def wait(self, predicate, timeout=10):
-        """Waits until predicate(self) is true; returns its last value."""
+        """Waits until predicate(self) is true, three times as long as it
+        should take; returns its last value."""
 
         with self.changed:
-            return self.changed.wait_for(lambda: predicate(self), timeout)
+            return self.changed.wait_for(lambda: predicate(self),
+                                         3 * timeout)
 
     # life
 

@@ -24,6 +24,7 @@ and is ended by its pid.
 
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -47,7 +48,7 @@ class Client:
     def __init__(self, address, login=(), context=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         s = socket.socket(family)
-        s.settimeout(10)
+        s.settimeout(30)
         s.connect(address)
         self.sock = context.wrap_socket(s) if context else s
         self.file = self.sock.makefile('rb')
@@ -173,8 +174,15 @@ class Redis:
 
         # a stopped process does not die of anything but SIGKILL
         self.process.send_signal(sig)
-        self.process.wait(20)
+        self.process.wait(60)
         self.process = None
+
+    def in_step(self):
+        """Whether a replica has all that its master has."""
+
+        return (self.info('master_link_status') == 'up'
+                and self.info('master_repl_offset')
+                == self.replica_of.info('master_repl_offset'))
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -460,6 +468,20 @@ class RedisProxy:
         return 'redis://127.0.0.1:%d' % self.port
 
 
+_CONNECTED = re.compile(r' (\d+)#\d+: conduit_redis: connected to ')
+
+
+def connect_all(api, since=0):
+    """Waits for each worker to have both of its connections, for commands
+    and for messages.  since: how long the log was before an outage."""
+
+    def connected():
+        pids = _CONNECTED.findall(api.error_log()[since:])
+        return all(pids.count(str(pid)) >= 2 for pid in api.workers())
+
+    wait_for(connected, 30, 'all workers to be connected')
+
+
 def settings(redis, name, more=''):
     """Directives of a host that is called so."""
 
@@ -482,6 +504,7 @@ def make_host(cls, t, redis, name, like=None, more='', http='', **conf):
         api.setup()
 
     api.start()
+    connect_all(api)
 
     wait_for(lambda: api.alice.image('warm up').status == 202, 30,
              'a create with Redis')
