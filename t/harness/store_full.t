@@ -11,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
 
+LEASED = GPU.replace('lease 1s', 'lease 60s')
 TINY = 'conduit_store %%DIR%%/store max_size=1m;'
 
 
@@ -31,9 +32,9 @@ def fill(t, api, metadata, limit=4000):
 
 
 def test_max_size(t):
-    with Api(t, workers=1, gpu=GPU, sandbox='', http=TINY + '''
+    with Api(t, workers=1, gpu=LEASED, sandbox='', http=TINY + '''
              conduit_task_limit per_key=100000 total=100000;
-             conduit_task_ttl 3s;''') as api:
+             conduit_task_ttl 7s;''') as api:
         c = api.alice
         tasks, r = fill(t, api, {'text': 'x' * 1000})
         t.ok(len(tasks) > 100, '%d tasks fit' % len(tasks))
@@ -90,10 +91,12 @@ def test_max_size(t):
 def test_disk(t):
     """Writes fail, as on a full disk."""
 
-    with Api(t, workers=1, http='conduit_store %%DIR%%/store;') as api:
+    with Api(t, workers=1, http='conduit_store %%DIR%%/store;',
+             server='access_log off;') as api:
         c = api.alice
         done = c.run(c.image('sandbox:duration=10ms'))
-        slow = c.image('sandbox:duration=700ms')['task_id']
+        slow = c.image('sandbox:duration=5s')['task_id']
+        c.until(slow, lambda d: d['status'] == 'processing')
         pid = api.workers()[0]
         size = os.path.getsize(api.path('store/data.mdb'))
         no = resource.RLIM_INFINITY
@@ -107,7 +110,9 @@ def test_disk(t):
         r = c.cancel(slow)
         t.eq((r.status, r.error()), (503, 'store_unavailable'),
              'a cancel that cannot be kept is refused')
-        time.sleep(0.8)
+        failures = api.metric('conduit_store_failures_total')
+        wait_for(lambda: api.metric('conduit_store_failures_total')
+                 > failures, what='its end')
         t.eq(c.document(slow)['status'], 'processing',
              'an end that cannot be kept is not told')
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (no, no))

@@ -71,7 +71,8 @@ def test_submitted(t):
 
 
 def test_ended(t):
-    with Api(t, workers=1, gpu=GPU, http=STORE + '''
+    with Api(t, workers=1, gpu=GPU.replace('lease 1s', 'lease 60s'),
+             http=STORE + '''
              conduit_webhook_plain on;
              conduit_webhook_allow 127.0.0.0/8;''') as api:
         c = api.alice
