@@ -18,8 +18,9 @@ def test_emptied(t):
     """Redis loses all: what has to be delivered is put into it again."""
 
     with Redis() as redis:
-        b = host(t, redis, 'b')
-        a = host(t, redis, 'a', b)
+        conf = dict(http='conduit_webhook_timeout 100s;')
+        b = host(t, redis, 'b', **conf)
+        a = host(t, redis, 'a', b, **conf)
         sink = Sink()
 
         with b:
@@ -92,8 +93,8 @@ def test_paused(t):
             for task in more:
                 wait_for(lambda: courier(redis, task) == 'b', 40, 'takeover')
 
-            begun = time.monotonic()
             down.default = 200
+            begun = time.monotonic()
 
             for task in more:
                 over(redis, task)

@@ -16,8 +16,8 @@ from conduit_redis_hooks import *
 def test_cancelled(t):
     """What host b changes of a's task is delivered by one of them."""
 
-    with Redis() as redis, host(t, redis, 'a') as a, \
-            host(t, redis, 'b', a) as b:
+    with Redis() as redis, host(t, redis, 'a', first='6s') as a, \
+            host(t, redis, 'b', a, first='6s') as b:
         sink = Sink()
 
         # nothing else waits: who makes the change delivers
@@ -26,7 +26,8 @@ def test_cancelled(t):
         t.eq(b.alice.cancel(task).status, 200, 'cancelled on b')
         sink.wait('/b', 1)
         over(redis, task)
-        t.eq(b.deliveries(task)[0]['status'], 'delivered', 'by b')
+        wait_for(lambda: b.deliveries(task)[0]['status'] == 'delivered', 20,
+                 'b to know it')
 
         # a owes an older event: it delivers the newer one, too
 
@@ -40,8 +41,8 @@ def test_cancelled(t):
         t.eq(len({hit.id for hit in hits[:2]}), 1, 'the older one first')
         t.eq([item['event'] for item in a.deliveries(task)],
              ['started', 'cancelled'], 'then the newer one')
-        t.eq([item['status'] for item in a.deliveries(task)],
-             ['delivered', 'delivered'], 'both by a')
+        wait_for(lambda: [item['status'] for item in a.deliveries(task)]
+                 == ['delivered', 'delivered'], 20, 'both by a')
         t.eq(len(sink.hits('/a')), 3, 'none twice')
         t.eq(len(sink.hits('/b')), 1, 'none twice')
 
@@ -69,10 +70,11 @@ def test_retried(t):
 def test_seen(t):
     """Both hosts tell the same of a delivery, and either sends it again."""
 
-    with Redis() as redis, host(t, redis, 'a') as a, \
-            host(t, redis, 'b', a) as b:
+    with Redis() as redis, host(t, redis, 'a', first='10s') as a, \
+            host(t, redis, 'b', a, first='10s') as b:
         sink = Sink()
-        sink.script('/x', 500, 200, late(1), 200)
+        seen = threading.Event()
+        sink.script('/x', 500, 200, after(seen), 200)
         task = a.fire(sink.url('/x'))
         sink.wait('/x', 1)
         wait_for(lambda: b.deliveries(task)
@@ -90,6 +92,8 @@ def test_seen(t):
         wait_for(lambda: b.show(item['id'])['status'] == 'delivered', 20,
                  'the end on b')
         over(redis, task)
+        wait_for(lambda: a.show(item['id'])['status'] == 'delivered', 20,
+                 'the end on a')
         mine, other = a.show(item['id']), b.show(item['id'])
         t.eq([mine[k] for k in ITEM], [other[k] for k in ITEM],
              'both tell the same')
@@ -102,6 +106,7 @@ def test_seen(t):
         t.eq((reply.status, reply['status']), (202, 'pending'),
              'sent again by b')
         wait_for(lambda: courier(redis, task) == 'b', 10, 'b to have it')
+        seen.set()
         hits = sink.wait('/x', 3)
         t.eq(hits[2].id, hits[0].id, 'the same one')
         t.eq(hits[2].body, hits[0].body, 'the same body')
@@ -127,8 +132,8 @@ def test_seen(t):
 def test_redelivered_elsewhere(t):
     """Asked of b while a owes a newer event of the same task: a sends."""
 
-    with Redis() as redis, host(t, redis, 'a') as a, \
-            host(t, redis, 'b', a) as b:
+    with Redis() as redis, host(t, redis, 'a', first='8s') as a, \
+            host(t, redis, 'b', a, first='8s') as b:
         sink = Sink()
         sink.script('/x', 200, 500, 200)
         task = a.fire(sink.url('/x'), duration=2,

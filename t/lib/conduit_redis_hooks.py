@@ -6,13 +6,17 @@ from conduit_hooks import *
 from conduit_redis import *
 
 RETRY = '''
-    conduit_webhook_retry 2s 3s 4s 5s 6s 7s jitter=0%;
+    conduit_webhook_retry %s 3s 4s 5s 6s 7s jitter=0%%;
     conduit_webhook_breaker 5 60s;
 '''
 
 
-def host(t, redis, name, like=None, http='', **more):
-    return make_host(Hooks, t, redis, name, like, http=RETRY + http, **more)
+def host(t, redis, name, like=None, http='', first='2s', **more):
+    """first: the pause before the second attempt, in which a test may have
+    something to do."""
+
+    return make_host(Hooks, t, redis, name, like, http=RETRY % first + http,
+                     **more)
 
 
 def field(redis, task, name):

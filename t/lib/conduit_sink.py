@@ -106,6 +106,16 @@ def late(seconds, then=200):
     return answer
 
 
+def after(event, then=200):
+    """Another answer when something has happened in the test."""
+
+    def answer(sock, hit):
+        event.wait(60)
+        return _answer(then)(sock, hit)
+
+    return answer
+
+
 def hold():
     """No answer until the peer leaves."""
 
