@@ -18,7 +18,7 @@ from conduit_redis_cluster import *
 def test_failover(t):
     """The master that the URL names dies under load."""
 
-    with RedisCluster(3, 1) as cluster, \
+    with RedisCluster(3, 1, timeout=5000) as cluster, \
             host(t, cluster, 'a', workers=2) as a, \
             host(t, cluster, 'b', a) as b:
 
@@ -37,8 +37,9 @@ def test_failover(t):
         t.eq(load.ends(b), {'completed': len(load.accepted)},
              'all that was accepted ends')
         t.eq(a.alice.wait(task)['status'], 'completed', 'and what went on')
-        t.eq({api.alice.get('/health')['status'] for api in (a, b)},
-             {'Healthy'}, 'both hosts are well')
+        wait_for(lambda: {api.alice.get('/health')['status']
+                          for api in (a, b)} == {'Healthy'}, 30,
+                 'both hosts to be well')
 
         with Hub(b.port(), a.secrets['alice']) as hub:
             task = a.alice.image('sandbox:duration=500ms')['task_id']
@@ -59,8 +60,8 @@ def test_failover(t):
 def test_empty(t):
     """A master without a replica dies and comes back with nothing."""
 
-    with RedisCluster(3, conf='cluster-require-full-coverage no\n') \
-            as cluster, \
+    with RedisCluster(3, conf='cluster-require-full-coverage no\n',
+                      timeout=5000) as cluster, \
             host(t, cluster, 'a', workers=2) as a, \
             host(t, cluster, 'b', a) as b:
 
@@ -76,7 +77,7 @@ def test_empty(t):
         for task in done:
             a.alice.wait(task)
 
-        live = {a.alice.image('sandbox:duration=100s')['task_id']
+        live = {a.alice.image('sandbox:duration=900s')['task_id']
                 for i in range(20)}
         kept = known(node, done), known(node, live)
         t.ok(all(kept), 'a node has some of both')
@@ -94,14 +95,14 @@ def test_empty(t):
         t.eq(set(replies), {202, 503}, 'a part of creates is accepted')
         begun = time.monotonic()
         replies = [a.alice.image('x').status for i in range(20)]
-        t.ok(time.monotonic() - begun < 10 * SLOW, 'without waiting each')
+        t.ok(time.monotonic() - begun < 20 * SLOW, 'without waiting each')
 
         # what is accepted goes on, also when leases of dead shards have ended
 
         left = time.monotonic() + 6
         ends = set()
 
-        while time.monotonic() < left:
+        while time.monotonic() < left or len(ends) < 2:
             r = a.alice.image('x')
             ends.add(b.alice.run(r)['status'] if r.status == 202 else None)
 
@@ -136,7 +137,8 @@ def test_empty(t):
         wait_for(lambda: {api.alice.image('x', seed=i).status
                           for i in range(8) for api in (a, b)} == {202}, 60,
                  'a cluster that is back')
-        t.eq({state(a), state(b)}, {'Healthy'}, 'well again')
+        wait_for(lambda: state(a) == state(b) == 'Healthy', 30,
+                 'both to be well again')
 
 
 run(test_failover, test_empty)

@@ -19,7 +19,8 @@ def test_move(t):
     """Slots on their way under load, so that both kinds of redirects are
     seen, and keys of which a part has left already."""
 
-    with RedisCluster(3) as cluster, host(t, cluster, 'a', workers=2) as a, \
+    with RedisCluster(3, timeout=15000) as cluster, \
+            host(t, cluster, 'a', workers=2) as a, \
             host(t, cluster, 'b', a) as b:
 
         with Load(a, b, pause=0.002) as load:
@@ -66,7 +67,7 @@ def test_places(t):
     """Names of nodes in place of addresses, nothing at all, a user with few
     rights, TLS."""
 
-    with RedisCluster(3) as cluster:
+    with RedisCluster(3, timeout=15000) as cluster:
         def tell(kind):
             for node in cluster.nodes:
                 node.call('CONFIG', 'SET', 'cluster-preferred-endpoint-type',
@@ -112,7 +113,7 @@ def test_places(t):
         key = os.path.join(folder, 'server.key')
         ca = os.path.join(folder, 'ca.pem')
 
-    with RedisCluster(3, tls=Certificates,
+    with RedisCluster(3, tls=Certificates, timeout=15000,
                       conf='tls-cluster yes\ntls-replication yes\n'
                            'tls-ca-cert-file %s\n' % Certificates.ca) as c:
         works(t, Place('rediss://localhost:%d' % c.nodes[0].port), 'TLS',

@@ -97,14 +97,16 @@ def test_sentinel(t):
             first = api.alice.image('x')['task_id']
             api.alice.wait(first)
 
+            wait_for(two.in_step, 30, 'the replica to have all')
             one.stop()
             wait_for(lambda: api.alice.image('x').status == 202, 60,
                      'a failover')
 
             t.eq(two.call('ROLE')[0], b'master', 'the replica is the master')
-            t.eq(api.alice.status(first).status, 200, 'nothing is lost')
+            t.eq(api.alice.wait(first)['status'], 'completed',
+                 'nothing is lost')
 
-            task = api.alice.image('x')['task_id']
+            task = api.alice.create('x')
             t.eq(api.alice.wait(task)['status'], 'completed', 'all goes on')
 
 

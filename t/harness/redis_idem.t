@@ -89,7 +89,7 @@ def test_replay(t):
         a.alice.wait(first['task_id'])
         a.kill_all()
         a.start()
-        wait_for(lambda: a.alice.image('x').status == 202, 20, 'a again')
+        connect_all(a)
         r = a.alice.post(ASYNC, body('kept'), key('kept'))
         t.eq((r['task_id'], r.header('idempotency-replayed')),
              (first['task_id'], 'true'), 'after a restart')
@@ -218,7 +218,7 @@ def test_sync(t):
         # the client of a goes, that of b waits in its place
 
         slow = body('script:held-poll gone', 'dall-e-3')
-        slow['prompt'] = 'sandbox:duration=3s'
+        slow['prompt'] = 'sandbox:duration=8s'
         slow['model'] = 'sandbox-image'
         c = a.alice.connect()
         before = tasks_of(redis, 'alice')
@@ -241,7 +241,9 @@ def test_dead(t):
     with Redis() as redis, host(t, redis, 'a') as a, \
             host(t, redis, 'b', a) as b:
 
-        slow = body('sandbox:duration=6s')
+        # longer than a lease: all this time it goes on
+
+        slow = body('sandbox:duration=14s')
 
         c = a.alice.connect()
         before = tasks_of(redis, 'alice') + 1

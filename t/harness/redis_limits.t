@@ -4,7 +4,6 @@
 
 # rates of keys and their webhooks, and limits of providers, over two hosts
 
-import bisect
 import os
 import sys
 import time
@@ -44,14 +43,15 @@ def test_rate(t):
         begin = time.monotonic()
         n = 0
 
-        while time.monotonic() - begin < 8:
+        while time.monotonic() - begin < 16:
             n += allowed(a.busy, 10) + allowed(b.busy, 10)
 
         took = time.monotonic() - begin
         one = 10 + 10 * took
 
-        # each may be ahead by its burst and what a beat, or two, are late
-        t.between(n, 0.6 * one, one + 10 + 10 * 3, 'one rate for both')
+        # each may be ahead by its burst and what beats are late; who stands
+        # still for a while makes no use of it
+        t.between(n, 0.3 * one, one + 10 + 10 * 8, 'one rate for both')
         t.diag('%d requests in %.1f s, %d at one host' % (n, took, one))
 
 
@@ -119,22 +119,19 @@ def test_provider(t):
 
         # a would keep its slots for ever
 
+        long = make(a, 2, 'script:hang-submit at a')
+        heard(b, 2)
         many = make(a, 8, 'script:slow-submit at a')
         mine = make(b, 2, 'script:slow-submit at b')
+
+        for task in long:
+            a.alice.cancel(task)
+
         ends = {task: a.alice.wait(task, 60)['completed_at']
                 for task in many + mine}
 
         t.ok(max(ends[i] for i in mine) < max(ends[i] for i in many),
              'tasks of b do not wait for all of a') or t.diag(ends)
-
-
-def most(times, span):
-    """The most of these times that lie within any span."""
-
-    times = sorted(times)
-
-    return max(i + 1 - bisect.bisect_right(times, at - span)
-               for i, at in enumerate(times))
 
 
 def test_webhooks(t):
@@ -157,11 +154,11 @@ def test_webhooks(t):
         wait_for(lambda: len(sink.hits('/fast')) == n, 60, 'all of them')
         took = time.monotonic() - begin
 
-        # those that arrive late may arrive together
+        # those that arrive late may arrive together, but none comes too soon
 
-        at = [hit.at for hit in sink.hits('/fast')]
-        t.between(most(at, 0.85), 20, 40 + 5 * SLOW,
-                  'never over the rate in any second')
+        at = sorted(hit.at - begin for hit in sink.hits('/fast'))
+        t.ok(all(i + 1 <= 40 * (late + 1) + 5 for i, late in enumerate(at)),
+             'never over the rate') or t.diag(at)
         t.ok(took >= n / 40 - 1, 'it took the time it has to')
         t.diag('%d in %.1f s' % (n, took))
 

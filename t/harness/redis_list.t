@@ -123,9 +123,9 @@ def test_mixed(t):
 
         # progress, which Redis does not have
 
-        long = a.bob.image('sandbox:duration=60s&progress=600')['task_id']
-        wait_for(lambda: a.bob.document(long)['progress'] > 0, 20, 'progress')
-        low = a.bob.document(long)['progress']
+        long = a.bob.image('sandbox:duration=60s sandbox:progress=99')[
+            'task_id']
+        low = a.bob.until(long, lambda d: d['progress'] > 0)['progress']
         task = b.bob.list(status='processing')['data'][0]
         t.eq(task['task_id'], long, 'one goes on')
         t.ok(low <= task['progress'] <= a.bob.document(long)['progress'],
@@ -216,7 +216,7 @@ def test_forgotten(t):
 
         # what is alive is listed all the while
 
-        task = a.bob.image('sandbox:duration=60s')['task_id']
+        task = a.bob.image('sandbox:duration=600s')['task_id']
         fill(redis, 0)
         make(a.bob, 130)
         wait_for(lambda: a.metric('conduit_tasks', status='completed') == 0,

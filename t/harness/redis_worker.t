@@ -15,7 +15,7 @@ from conduit_hooks import *
 from conduit_redis import *
 
 
-LEASE = GPU.replace('lease 1s;', 'lease 4s; limit concurrency=4;')
+LEASE = GPU.replace('lease 1s;', 'lease 12s; limit concurrency=4;')
 
 
 def host(t, redis, name, like=None, **more):
@@ -136,8 +136,10 @@ def test_reports(t):
         b.robot.worker('tasks/%s/complete' % task, done)
         t.eq(a.alice.wait(task)['status'], 'completed', 'ended by the next')
 
-        t.eq([x.metric('conduit_provider_tasks_running', provider='gpu')
-              for x in (a, b)], [0, 0], 'no slot is left over')
+        wait_for(lambda: [x.metric('conduit_provider_tasks_running',
+                                   provider='gpu')
+                          for x in (a, b)] == [0, 0], 20,
+                 'no slot to be left over')
 
 
 def allowed():
