@@ -56,8 +56,13 @@ ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
         return ngx_http_send_header(r);
     }
 
+    /* nginx has no words for these */
+
     if (status == 422) {
         ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Entity");
+
+    } else if (status == 426) {
+        ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
     }
 
     r->headers_out.content_type = *type;

@@ -135,8 +135,6 @@ ngx_http_conduit_websocket_check(ngx_http_request_t *r,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
-
         return ngx_http_conduit_error(r, 426, "upgrade_required", NULL,
                                       "Connect by HTTP/1.1 with an upgrade to"
                                       " version 13 of websocket.");

@@ -254,6 +254,12 @@ def test_refusals(t):
                     headers={'Sec-WebSocket-Version': '12'})
         t.eq((r.status, r.header('sec-websocket-version')), (426, '13'),
              'version')
+        with Connection(api.port()) as c:
+            c.send(encode_request('GET', IMAGE_HUB, {
+                'Upgrade': 'websocket', 'Connection': 'Upgrade',
+                'Sec-WebSocket-Version': '12'}, None, api.alice.key))
+            t.eq(c.read_until(b'\r\n'), b'HTTP/1.1 426 Upgrade Required\r\n',
+                 'and its words')
         r = connect(negotiate=False, headers={'Sec-WebSocket-Key': 'x'})
         t.eq(r.status, 400, 'key')
         r = connect(negotiate=False, path=IMAGE_HUB + '?id=x')
