@@ -16,7 +16,15 @@
  */
 
 
-#define NGX_HTTP_CONDUIT_SANDBOX_N  10
+#define NGX_HTTP_CONDUIT_SANDBOX_N      10
+
+/*
+ * Timers run by another clock than the one that tells of a task's start, and
+ * milliseconds are rounded: who comes that early is in time, or the step before
+ * would be shown once more.
+ */
+
+#define NGX_HTTP_CONDUIT_SANDBOX_EARLY  3
 
 
 typedef struct {
@@ -148,7 +156,9 @@ ngx_http_conduit_sandbox_step(ngx_http_conduit_sandbox_t *sb)
 
     for (n = 0; conduit_sandbox_step(&sb->plan, n, &step) == CONDUIT_OK; n++) {
 
-        if (work->started == 0 || step.at_ms > elapsed) {
+        if (work->started == 0
+            || step.at_ms > elapsed + NGX_HTTP_CONDUIT_SANDBOX_EARLY)
+        {
             ngx_http_conduit_sandbox_show(sb, progress, elapsed, step.at_ms);
             return;
         }
