@@ -76,12 +76,15 @@ def test_file(t):
 
     with Hooks(t, start=False, keys={'dave': None},
                http='conduit_key_file %%DIR%%/keys.json;'
-                    'conduit_webhook_retry 4s;') as api:
-        def put(**members):
-            api.write('keys.json', json.dumps({'dave': dict(
-                {'secret': api.sha256('dave')}, **members)}))
+                    'conduit_webhook_retry 10s;') as api:
+        def text(**members):
+            return json.dumps({'dave': dict({'secret': api.sha256('dave')},
+                                            **members)})
 
-        put()
+        def put(**members):
+            api.put_keys(text(**members))
+
+        api.write('keys.json', text())
         api.private += [whsec(A)[6:], whsec(B)[6:]]
         api.start()
         pids = api.workers()
@@ -103,7 +106,7 @@ def test_file(t):
                             whsec(B)])
         t.ok(flow.until(lambda hit: signers(hit) == 'b'), 'an expired one')
 
-        put(webhook_secret=[{'secret': whsec(A), 'expires': stamp(8)},
+        put(webhook_secret=[{'secret': whsec(A), 'expires': stamp(20)},
                             {'secret': whsec(B)}])
         t.ok(flow.until(lambda hit: signers(hit) == 'ab'),
              'one that is about to expire')
@@ -113,7 +116,6 @@ def test_file(t):
         # an attempt is signed by what is in force when it is made
 
         put(webhook_secret=whsec(A))
-        flow.until(lambda hit: signers(hit) == 'a')
         path = '/again'
         task = api.fire(sink.script(path, 500, 200), 'dave')
         sink.wait(path, 1)
@@ -141,7 +143,7 @@ def test_file(t):
         t.eq(signers(hit), 'b', 'what is sent is what is signed')
 
         api.write('bad.jwk', json.dumps(dict(JWK, y=JWK['x'])))
-        put(webhook_jwk=api.path('bad.jwk'))
+        api.write('keys.json', text(webhook_jwk=api.path('bad.jwk')))
         api.wait_log('lies on its curve')
         t.eq(flow.next().headers['content-type'], 'application/jose',
              'a key that cannot be: the last good file is in force')

@@ -38,6 +38,11 @@ TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z')
 
 SLOW = 3 if SANITIZE else 1
 
+# what bounds of measured times are multiplied with: the bound is told of an
+# idle machine, and a busy one may stop anybody in between
+
+BUSY = SLOW * PATIENCE
+
 
 class Client:
     """The API with one key, a connection for each request."""
@@ -326,6 +331,19 @@ class Api(Nginx):
         self.configure(HTTP % dict(self.values, tls=tls,
                                    keys=self.key_blocks(),
                                    providers=self.provider_blocks()))
+
+    def put_keys(self, text, name='keys.json'):
+        """Writes the key file of an nginx that runs, and waits until each
+        worker has read it."""
+
+        def seen():
+            return len(re.findall(r'%s" was read again' % name,
+                                  self.error_log()))
+
+        before = seen()
+        self.write(name, text)
+        wait_for(lambda: seen() >= before + self.options['workers'],
+                 what='the keys in all workers')
 
     # what metrics say
 
