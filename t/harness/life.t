@@ -10,13 +10,15 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
 
+HELD = GPU.replace('lease 1s', 'lease 60s')
+
 NCHAN = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 
 
 def test_single_process(t):
     """master_process off: nobody else to wake, nothing to take over."""
 
-    with Api(t, master=False, providers=['videos', 'openai'], gpu=GPU,
+    with Api(t, master=False, providers=['videos', 'openai'], gpu=HELD,
              http=MEDIA) as api:
         r = api.alice.image('x', headers={'Prefer': 'wait=10'})
         t.eq((r.status, r['status']), (200, 'completed'), 'single: sandbox')
@@ -42,7 +44,7 @@ def test_single_process(t):
 def test_quit(t):
     """SIGQUIT with waiting clients: all are answered, and it is quick."""
 
-    with Api(t, workers=2, providers=['videos', 'openai'], gpu=GPU,
+    with Api(t, workers=2, providers=['videos', 'openai'], gpu=HELD,
              http=MEDIA) as api:
         p = api.provider
         task = api.alice.video('script:held x', 'sora-2')['task_id']
@@ -131,7 +133,7 @@ def polls(api, n):
 
 
 def test_growth(t):
-    with Api(t, workers=1, providers=['videos', 'openai'], gpu=GPU,
+    with Api(t, workers=1, providers=['videos', 'openai'], gpu=HELD,
              http=MEDIA) as api:
         work(api, 120)
         polls(api, 5000)

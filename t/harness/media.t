@@ -98,7 +98,7 @@ def test_ttl(t):
 def test_fetch(t):
     with Api(t, workers=2, providers=['openai'], server=SERVER, http='''
              conduit_media %%DIR%%/media url=/media fetch=on max_size=1m;
-             ''', gpu=GPU) as api:
+             ''', gpu=GPU.replace('lease 1s', 'lease 60s')) as api:
         p = api.provider
         d = api.alice.run(api.alice.image('copy', 'dall-e-3', n=2))
         t.ok(all(u.startswith('/media/') for u in d['image_urls']),

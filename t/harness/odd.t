@@ -89,7 +89,8 @@ def create(api, path, **more):
 
 
 def test_company(t):
-    with Api(t, workers=2, http=HTTP, server=SERVER, gpu=GPU) as api:
+    with Api(t, workers=2, http=HTTP, server=SERVER,
+             gpu=GPU.replace('lease 1s', 'lease 60s')) as api:
         pids = api.workers()
         check_variables(t, api)
         check_subrequests(t, api)

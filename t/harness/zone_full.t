@@ -10,6 +10,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
 
+HELD = GPU.replace('lease 1s', 'lease 60s')
+
 
 def fill(api, text):
     """Creates until the zone is full: (ids, the refusal)."""
@@ -38,7 +40,7 @@ def empty(api, ids):
 
 
 def check(t, workers, size, text, rounds):
-    with Api(t, workers=workers, zone='conduit:' + size, gpu=GPU,
+    with Api(t, workers=workers, zone='conduit:' + size, gpu=HELD,
              sandbox='', http='conduit_task_ttl 1s;\n'
              'conduit_task_limit per_key=100000 total=100000;') as api:
         start = free(api)
@@ -83,7 +85,7 @@ def test_large_tasks(t):
 def test_results(t):
     """Results that do not fit fail their task, and nothing else."""
 
-    with Api(t, zone='conduit:2m', gpu=GPU, sandbox='') as api:
+    with Api(t, zone='conduit:2m', gpu=HELD, sandbox='') as api:
         ids = [api.alice.image('r', 'gpu-image')['task_id']
                for _ in range(4)]
         api.robot.worker('claim', {})
@@ -104,7 +106,7 @@ def test_results(t):
 def test_growth(t):
     """A change that finds no room is made when there is room again."""
 
-    with Api(t, zone='conduit:1m', gpu=GPU.replace('lease 1s', 'lease 60s'),
+    with Api(t, zone='conduit:1m', gpu=HELD,
              http='conduit_task_ttl 1s;\n'
              'conduit_task_limit per_key=100000 total=100000;') as api:
 
