@@ -159,7 +159,9 @@ def test_redeliver(t):
             'status': 'delivered', 'attempts': 8, 'last_status': 200,
             'last_error': None}, 'in the status document')
 
-        slow = api.fire(sink.script('/slow', late(1)))
+        looked = threading.Event()
+        slow = api.fire(sink.script('/slow', lambda sock, hit: looked.wait(
+            DEADLINE) and status(200)(sock, hit)))
         sink.wait('/slow', 1)
         id = api.deliveries(slow)[0]['id']
         r = api.redeliver(id)
@@ -167,6 +169,7 @@ def test_redeliver(t):
              (409, 'conflict_error', 'false'), 'one that is under way')
         t.eq(api.bob.post('%s/%s/redeliver' % (WEBHOOKS, id)).status, 404,
              'one of another key')
+        looked.set()
         api.settled(slow)
 
         # after a 410, and with a body nobody asked for

@@ -57,8 +57,10 @@ def test_rate(t):
                ''', keys={'alice': 'webhook_rate %dr/s;' % RATE,
                           'bob': 'webhook_rate 2r/m;',
                           'carol': 'webhook_rate off;'}) as api:
-        begin = time.monotonic()
-        burst(api, sink.url('/burst'), BURST)
+        maker = threading.Thread(target=burst, args=(
+            api, sink.url('/burst'), BURST))
+        maker.start()
+        sink.wait('/burst', RATE)
         free = [api.fire(sink.url('/carol'), key='carol')
                 for _ in range(20)]
 
@@ -67,6 +69,7 @@ def test_rate(t):
             t.ok(item['status'] == 'delivered', 'another key is served')
 
         t.ok(len(sink.hits('/burst')) < BURST, 'while the first one waits')
+        maker.join()
 
         bobs = [api.fire(sink.url('/bob'), key='bob') for _ in range(4)]
         wait_for(lambda: len(sink.hits('/bob')) == 2, what='two of bob')
@@ -96,10 +99,10 @@ def test_rate(t):
 
         ends = [stamp(item['attempt_log'][0]['at']) for item in sent]
         t.ok(len(ends) >= BURST // 3, 'a third of them, looked at')
-        t.between(max(ends) - min(ends), BURST / RATE - 1.2, 90,
-                  'it took the time it has to')
-        t.between(most([hit.at for hit in hits], 0.8), RATE * 0.5,
-                  RATE + 30 * SLOW, 'never over the rate in any second')
+        t.ok(max(ends) - min(ends) >= BURST / RATE - 1.2,
+             'it took the time it has to')
+        t.between(3 * most(ends, 0.95), 1, RATE + 30 * SLOW,
+                  'never over the rate in any second')
         t.eq(len(sink.hits('/bob')), 2, 'two a minute stay two')
         t.eq([item['status'] for item in api.deliveries(key='bob')],
              ['delivered'] * 2 + ['pending'] * 2, 'the others wait')
@@ -128,7 +131,8 @@ def test_tenants(t):
     for sink in dead:
         sink.default = hold()
 
-    with Hooks(t, zone='conduit:64m') as api:
+    with Hooks(t, zone='conduit:64m',
+               http='conduit_webhook_timeout 5m;') as api:
         alone = latencies(api, good, '/alone', 40)
 
         for i in range(400):
@@ -141,8 +145,8 @@ def test_tenants(t):
                'tenant of dead receivers %.1f ms, %.1f ms' % tuple(
                    value * 1000 for value in (alone[20], alone[-1],
                                               beside[20], beside[-1])))
-        t.between(beside[20], 0, alone[20] + 0.25 * SLOW, 'the median')
-        t.between(beside[-1], 0, alone[-1] + 1 * SLOW, 'the slowest')
+        t.between(beside[20], 0, alone[20] + 0.25 * BUSY, 'the median')
+        t.between(beside[-1], 0, alone[-1] + 2 * BUSY, 'the slowest')
         t.eq(sum(len(sink.hits()) for sink in dead), 64,
              'a key has its part of all attempts')
         t.between(max(sink.most.get('/dead', 0) for sink in dead), 1, 10,

@@ -14,7 +14,7 @@ from conduit_hooks import *
 # "never earlier", but for the clocks of two processes; later if the machine
 # is busy
 EARLY = 0.02
-LATE = 2 * SLOW
+LATE = 2 * BUSY
 
 
 def pauses(t, got, expected, name):
@@ -137,13 +137,19 @@ AFTER = (('seconds', 429, lambda: '4', 4),
          ('of a 500', 500, lambda: '6', 2))
 
 
+def soon(code, value):
+    """A refusal with a Retry-After that is made when it is sent."""
+
+    return lambda sock, hit: busy(code, value())(sock, hit)
+
+
 def retry_after(t, api):
     sinks = []
 
     for name, code, value, least in AFTER:
         sink = Sink()
         sinks.append(sink)
-        task = api.fire(sink.script('/after', busy(code, value()), 200))
+        task = api.fire(sink.script('/after', soon(code, value), 200))
 
     capped = Sink()
     capped_task = api.fire(capped.script('/after', busy(429, '999999')))
