@@ -43,10 +43,22 @@ def sandbox_rounds(t, api, rng):
         time.sleep(pause)
         return task, api.alice.cancel(task)
 
-    pauses = [rng.uniform(0.02, 0.12) for _ in range(120)]
-    bad, cancelled = settle(api, parallel(one, pauses, 8))
+    # how long a picture takes depends on the machine
+
+    bad, cancelled, n, longest = [], 0, 0, 0.12
+
+    while n < 120 or not 0 < cancelled < n:
+        pauses = [rng.uniform(0, longest) for _ in range(120)]
+        more, won = settle(api, parallel(one, pauses, 8))
+        bad += more
+        cancelled += won
+        n += 120
+        longest *= 2
+        if bad or n > 600:
+            break
+
     t.eq(bad, [], 'sandbox: one of both wins')
-    t.ok(0 < cancelled < 120, 'sandbox: both were seen') or t.diag(cancelled)
+    t.ok(0 < cancelled < n, 'sandbox: both were seen') or t.diag(cancelled)
 
 
 def provider_rounds(t, api, rng):
@@ -99,7 +111,7 @@ def check_submit(t, api):
     began = time.monotonic()
     c = api.alice.cancel(r['task_id'])
     t.eq((c.status, c['status']), (200, 'cancelled'), 'during the submit')
-    t.between(time.monotonic() - began, 0, 1 * SLOW, 'at once')
+    t.between(time.monotonic() - began, 0, 1 * BUSY, 'at once')
     p.release('go')
     t.ok(p.wait(lambda p: p.count('cancel', 'early') == 1),
          'the job gets its cancel when its id is known')
@@ -112,7 +124,7 @@ def check_submit(t, api):
         began = time.monotonic()
         c = api.alice.cancel(r['task_id'])
         t.eq((c.status, c['status']), (200, 'cancelled'), script)
-        t.between(time.monotonic() - began, 0, 0.8 * SLOW,
+        t.between(time.monotonic() - began, 0, 0.8 * BUSY,
                   script + ': not waited for')
         t.ok(p.wait(lambda p: p.count('cancel', 'script:' + script)),
              script + ': is called')

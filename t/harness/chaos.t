@@ -93,9 +93,13 @@ class Chaos:
 
         # after a cut the same key makes the same task
 
-        for _ in range(20):
+        end = time.monotonic() + DEADLINE * PATIENCE
+
+        while True:
             r = self.attempt(make)
             if r is not None and r.status != 409:
+                break
+            if time.monotonic() > end:
                 break
             time.sleep(0.05)
 

@@ -70,7 +70,7 @@ def follow(t, api, protocol, transport, reload=False):
         t.ok(['GetTask', 'completed'] in said, name + 'GetTask')
         t.ok(any(x[0] == 'error' and 'Unknown hub method' in x[1]
                  for x in said), name + 'an error')
-        t.eq(client.wait(20), 0, name + 'the client ends')
+        t.eq(client.wait(20 * PATIENCE), 0, name + 'the client ends')
 
     finally:
         if client.poll() is None:
@@ -133,7 +133,7 @@ def test_stateful(t):
                     'data': [{'url': 'https://example.com/a.png'}]})
                 t.eq(r.status, 200, name + 'complete')
                 until('stopped')
-                t.eq(client.wait(20), 0, name + 'the client ends')
+                t.eq(client.wait(20 * PATIENCE), 0, name + 'the client ends')
                 t.ok('reconnecting' not in said, name + 'it was not told')
                 told = [x[2] for x in said if x[0] == 'TaskProgress']
                 t.eq(told, sorted(set(told)), name + 'each progress once')

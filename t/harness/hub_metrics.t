@@ -73,8 +73,8 @@ def check_connections(t, api, hubs, opened):
 
 def test_numbers(t):
     with Api(t, gpu=HELD, http=HEALTH, workers=2) as api:
-        opened = time.monotonic()
         hubs = [Hub(api.port(), api.alice.key, TASKS_HUB) for _ in range(3)]
+        opened = time.monotonic()
         task = api.alice.image('x', 'gpu-image')['task_id']
         api.robot.worker('claim', {})
 

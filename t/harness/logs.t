@@ -38,7 +38,11 @@ def test_variables(t):
 
         wait_for(lambda: any(x[-1].endswith('?x=1') for x in lines())
                  and any(VIDEOS in x[0] for x in lines())
-                 and any(x[0] == 'POST ' + IMAGES for x in lines()),
+                 and any(x[0] == 'POST ' + IMAGES for x in lines())
+                 and any(x[0] == 'POST %s/async' % IMAGES for x in lines())
+                 and any(x[0] == 'GET ' + TASKS for x in lines())
+                 and [x[3] for x in lines() if x[0] == 'GET %s/%s'
+                      % (TASKS, task)][-1:] == ['completed'],
                  what='the log')
         create = [x for x in lines() if x[0] == 'POST %s/async' % IMAGES]
         t.eq(create[0][1:6], ['alice', task, 'pending', 'sandbox-image',

@@ -49,7 +49,7 @@ def die_at(api, pid, place, traffic):
     reader.start()
     wait_for(lambda: 'READY\n' in out or gdb.poll() is not None, 30,
              'the debugger')
-    end = time.monotonic() + 20
+    end = time.monotonic() + 20 * PATIENCE
 
     while gdb.poll() is None and time.monotonic() < end:
         traffic()
@@ -58,7 +58,7 @@ def die_at(api, pid, place, traffic):
         gdb.kill()
 
     gdb.wait()
-    reader.join(5)
+    reader.join(DEADLINE)
 
     place = place.split()[0]
 

@@ -133,13 +133,13 @@ def test_inline(t):
 def test_steering(t):
     with Api(t) as api:
         for prompt, expected in (
-                ('sandbox:duration=1s',
+                ('sandbox:duration=2s',
                  [0, 20, 40, 60, 80, 'completed']),
-                ('sandbox:duration=1s sandbox:progress=1',
+                ('sandbox:duration=2s sandbox:progress=1',
                  [0, 50, 'completed']),
-                ('sandbox:duration=300ms sandbox:progress=0',
+                ('sandbox:duration=1s sandbox:progress=0',
                  [0, 'completed']),
-                ('sandbox:duration=1s sandbox:error_at=50',
+                ('sandbox:duration=2s sandbox:error_at=50',
                  [0, 20, 40, 'failed'])):
             task = api.alice.image(prompt, size='16x16')['task_id']
             seen = []
@@ -152,7 +152,12 @@ def test_steering(t):
             if seen[0] == 'pending':
                 seen.pop(0)
 
-            t.eq(seen, expected, prompt)
+
+            # who looks late does not see all of it, but nothing else
+
+            rest = iter(expected)
+            t.ok(all(x in rest for x in seen) and seen[-1] == expected[-1]
+                 and len(seen) > 1, prompt) or t.diag(seen)
 
         t.eq((last['progress'], last['error_code'], last['error']),
              (40, 'provider_error', last['error']),
@@ -163,11 +168,11 @@ def test_steering(t):
         d = api.alice.run(api.alice.image('sandbox:duration=0ms',
                                           size='16x16'))
         t.eq(d['status'], 'completed', 'without any duration')
-        t.ok(time.monotonic() - began < 1 * SLOW, 'at once')
+        t.ok(time.monotonic() - began < 1 * BUSY, 'at once')
 
         task = api.alice.image('slow: a fox')['task_id']
         d = api.alice.until(task, lambda d: d['status'] == 'processing')
-        t.ok(d['estimated_seconds_remaining'] in (7, 8), 'slow: 8 seconds')
+        t.between(d['estimated_seconds_remaining'], 4, 8, 'slow: 8 seconds')
         t.eq(d['message'], 'Rendering image', 'message')
 
 
@@ -187,19 +192,19 @@ def test_threads(t):
             running = any(d['status'] not in FINAL for d in docs)
 
         t.eq([d['status'] for d in docs], ['completed'] * 2, 'huge pictures')
-        t.ok(worst < 0.3 * SLOW, 'polls are answered meanwhile') \
+        t.ok(worst < 0.3 * BUSY, 'polls are answered meanwhile') \
             or t.diag('%.3f s' % worst)
 
         for task in tasks:
             url = api.alice.document(task)['image_url']
             os.unlink(api.path('media/' + url.rsplit('/', 1)[1]))
 
-        task = api.alice.image('sandbox:duration=0ms', size='8192x4096')
+        task = api.alice.image('sandbox:duration=0ms', size='8192x4096', n=4)
         task = task['task_id']
         api.alice.until(task, lambda d: d['status'] == 'processing')
         t.eq(api.alice.cancel(task).status, 200, 'cancelled while drawing')
         wait_for(lambda: api.alice.document(task)['status'] == 'cancelled',
-                 5, 'the end')
+                 20, 'the end')
 
         # a later job of the same pool is no earlier than that one's file
 

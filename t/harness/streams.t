@@ -140,7 +140,7 @@ def test_slow_client(t):
              'nothing is piled up for who does not read (%d)' % grown)
 
         finish(api, task)
-        sock.settimeout(DEADLINE)
+        sock.settimeout(DEADLINE * PATIENCE)
         text = b''
 
         while not text.endswith(b'0\r\n\r\n'):
@@ -206,8 +206,8 @@ def test_memory(t):
 
         grown = rss(pid) - before
         finish(api, task)
-        reader.join(DEADLINE)
-        t.ok(len(seen) > 500, 'a long stream (%d events)' % len(seen))
+        reader.join(DEADLINE * PATIENCE)
+        t.ok(len(seen) > 100, 'a long stream (%d events)' % len(seen))
         t.ok(SANITIZE or grown < 1 << 20,
              'takes no more memory at its end (%d)' % grown)
 
@@ -215,12 +215,13 @@ def test_memory(t):
 def test_beat(t):
     with api_for(t, workers=1) as api:
         task = claimed(api)
+        start = time.monotonic()
         stream = api.alice.events(task)
         next(iter(stream))
-        start = time.monotonic()
-        text = stream.connection.read_chunk(30)
+        text = stream.connection.read_chunk(60)
         t.eq(text, b':\n\n', 'a comment')
-        t.between(time.monotonic() - start, 13, 17, 'every 15 seconds')
+        t.between(time.monotonic() - start, 13, 15 + 2 * BUSY,
+                  'every 15 seconds')
         finish(api, task)
         t.eq(list(stream)[-1][1]['status'], 'completed', 'and the end')
 
@@ -235,7 +236,7 @@ def test_reload(t):
         left = [list(s) for s in streams]
         t.eq(left, [[]] * 30, 'a reload ends streams in order')
         wait_for(lambda: not api.old_workers(), what='old workers\' end')
-        t.ok(time.monotonic() - start < 5, 'soon')
+        t.ok(time.monotonic() - start < 5 * BUSY, 'soon')
 
         again = [api.alice.events(task, {'Last-Event-ID': i}) for i in ids]
         finish(api, task)
@@ -259,7 +260,7 @@ def test_sync_over_reload(t):
         task = r.json()['task_id']
         api.reload()
         finish(api, task)
-        r = c.read_response('POST', DEADLINE)
+        r = c.read_response('POST')
         t.eq((r.status, r.json()['data'][0]['url']),
              (200, 'https://example.com/a.png'),
              'a synchronous create that waits in an old worker')

@@ -183,16 +183,19 @@ def test_failures(t):
         o = transfer(ng, peer.url('/slow'), timeout=300)
         t.eq((o['error'], o['sent'], o['status']), ('timeout', '1', '0'),
              'no reply')
-        t.between(int(o['elapsed']), 300, 1000, 'after the timeout')
+        t.between(int(o['elapsed']), 300, 1000 * PATIENCE,
+                  'after the timeout')
 
         o = transfer(ng, peer.url('/drip/20'), timeout=500, read=200)
         t.eq((o['error'], o['status']), ('timeout', '200'),
              'a drip ends with the timeout of all')
-        t.between(int(o['elapsed']), 500, 1500, 'and not before')
+        t.between(int(o['elapsed']), 500, 1500 * PATIENCE,
+                  'and not before')
 
         o = transfer(ng, peer.url('/stall'), read=300)
         t.eq((o['error'], o['reply']), ('timeout', 'abc'), 'a reply that stops')
-        t.between(int(o['elapsed']), 300, 1500, 'after the timeout of a read')
+        t.between(int(o['elapsed']), 300, 1500 * PATIENCE,
+                  'after the timeout of a read')
 
         o = transfer(ng, peer.url('/slow/600'), read=200)
         t.eq(o['error'], 'ok', 'which does not run before the reply begins')
@@ -404,7 +407,7 @@ def test_parallel(t):
         start = time.monotonic()
         o = outcome(ng.get(query(peer.url('/slow/500'), n=100)))
         t.eq(o['ok'], '100', 'a hundred at once')
-        t.ok(time.monotonic() - start < 10, 'side by side')
+        t.ok(time.monotonic() - start < 10 * PATIENCE, 'side by side')
 
         o = outcome(ng.get(query(peer.url('/ok'), n=100)))
         t.eq(o['ok'], '100', 'another hundred')
@@ -576,13 +579,15 @@ def check_mute(t, ng, peer, listen):
             longest = max(longest, time.monotonic() - start)
             time.sleep(0.005)
 
-    t.ok(longest < 0.3, 'others are served meanwhile (%.3f s)' % longest)
+    t.ok(longest < 0.3 * PATIENCE,
+         'others are served meanwhile (%.3f s)' % longest)
 
     for thread in threads:
         thread.join()
 
     t.eq([o['error'] for o in got], ['dns'] * 6, 'a mute name server')
-    t.between(max(int(o['elapsed']) for o in got), 1400, 4000, 'in time')
+    t.between(max(int(o['elapsed']) for o in got), 1400,
+              4000 * PATIENCE, 'in time')
 
     o = transfer(ng, 'http://mute3.test:%d/' % peer.port, cancel=100)
     t.eq(o['error'], 'cancelled', 'cancelled while it is resolved')
@@ -642,7 +647,7 @@ def test_system(t):
 
         start = time.monotonic()
         t.eq(ng.quit(), 0, 'quits')
-        t.ok(time.monotonic() - start < 3, 'at once')
+        t.ok(time.monotonic() - start < 3 * PATIENCE, 'at once')
 
     peer.close()
     ns.close()
@@ -687,7 +692,7 @@ def test_shutdown(t):
         thread = slow(ng, '/slow')
         start = time.monotonic()
         t.eq(ng.quit(), 0, 'worker_shutdown_timeout')
-        t.ok(time.monotonic() - start < 5, 'is kept')
+        t.ok(time.monotonic() - start < 5 * PATIENCE, 'is kept')
         thread.join()
         got.clear()
 
@@ -778,13 +783,12 @@ def test_threads(t):
 
         got = []
         thread = threading.Thread(
-            target=lambda: got.append(ng.get('/thread?ms=800').text))
+            target=lambda: got.append(ng.get('/thread?ms=3000').text))
         thread.start()
 
         time.sleep(0.1)
-        start = time.monotonic()
         t.eq(ng.get('/plain').text, 'plain', 'others')
-        t.ok(time.monotonic() - start < 0.5, 'are served meanwhile')
+        t.eq(got, [], 'are served meanwhile')
 
         t.eq(ng.quit(), 0, 'an end waits for it')
         thread.join()

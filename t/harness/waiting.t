@@ -90,7 +90,7 @@ def check(t, workers):
                if not isinstance(e, dict) or e['status'] != 'completed'
                or e['task_id'] != tasks[i % len(tasks)]]
         t.eq(bad[:3], [], '%d workers: all see the end' % workers)
-        t.between(took, 0, 5 * SLOW, '%d workers: soon' % workers)
+        t.between(took, 0, 5 * BUSY, '%d workers: soon' % workers)
         t.ok(sum(map(rss, api.workers())) - before < 64 << 20,
              '%d workers: in bounded memory' % workers)
         t.eq(api.alice.image('after', 'gpu-image').status, 202,
