@@ -454,7 +454,7 @@ ngx_http_conduit_webhook_count(ngx_http_conduit_sender_t *sender,
         (void) ngx_atomic_fetch_add(&counters->hook_trips, 1);
     }
 
-    if (result->failure != CONDUIT_FAIL_NONE) {
+    if (result->failure != CONDUIT_FAIL_NONE || result->latency < 0) {
         return;
     }
 

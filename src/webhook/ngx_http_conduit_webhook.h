@@ -132,9 +132,9 @@ void ngx_http_conduit_webhook_backlog(ngx_http_conduit_main_conf_t *cdmcf,
  * Counters lie in zone.sh->counters: hook_queued, hook_ended[HOOK_*] (each
  * end, a redelivery counts again), hook_attempts[conduit_failure_e],
  * hook_retries (attempts beyond a schedule's first), hook_trips,
- * hook_latency[] and hook_latency_sum (ms from the event to its 2xx), and
- * hook_duration_sum (ms, of attempts).  Upper bounds of the classes of
- * hook_latency, in ms:
+ * hook_latency[] and hook_latency_sum (ms from the event to its 2xx, without
+ * redeliveries), and hook_duration_sum (ms, of attempts).  Upper bounds of the
+ * classes of hook_latency, in ms:
  */
 
 #define NGX_HTTP_CONDUIT_LATENCIES  14

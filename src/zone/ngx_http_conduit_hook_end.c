@@ -104,7 +104,10 @@ ngx_http_conduit_hook_judge_locked(ngx_http_conduit_zone_t *zone,
 
     hook->updated = ngx_http_conduit_hook_now();
 
-    result->latency = ngx_max(hook->updated - hook->created, 0);
+    /* the pause before a redelivery is the user's */
+
+    result->latency = (hook->tries == hook->attempts)
+                      ? ngx_max(hook->updated - hook->created, 0) : -1;
 
     if (result->drop) {
         state = NGX_HTTP_CONDUIT_HOOK_DROPPED;

@@ -1073,7 +1073,7 @@ typedef struct {
 
     conduit_breaker_change_e            change;
     ngx_uint_t                          state;     /* of the delivery now */
-    int64_t                             latency;   /* since creation */
+    int64_t                             latency;   /* since creation, or -1 */
 } ngx_http_conduit_hook_result_t;
 
 /* NGX_OK, or NGX_DECLINED: somebody else goes on with it */

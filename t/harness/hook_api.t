@@ -158,6 +158,8 @@ def test_redeliver(t):
         t.eq(api.alice.document(task)['webhook'], {
             'status': 'delivered', 'attempts': 8, 'last_status': 200,
             'last_error': None}, 'in the status document')
+        t.eq(api.metric('conduit_webhook_latency_seconds_count'), 0,
+             'how long the user took to ask is no latency')
 
         looked = threading.Event()
         slow = api.fire(sink.script('/slow', lambda sock, hit: looked.wait(
