@@ -172,7 +172,7 @@ ngx_http_conduit_cluster_tick(ngx_event_t *ev)
 static void
 ngx_http_conduit_cluster_lead(ngx_http_conduit_cluster_t *cluster)
 {
-    ngx_uint_t                leader;
+    ngx_uint_t                leader, counted;
     ngx_http_conduit_sh_t    *sh;
     ngx_http_conduit_zone_t  *zone;
 
@@ -200,10 +200,13 @@ ngx_http_conduit_cluster_lead(ngx_http_conduit_cluster_t *cluster)
     }
 
     leader = (sh->leader == zone->cell + 1);
+    counted = (cluster->leader && cluster->counted == sh->counted);
 
     ngx_http_conduit_zone_unlock(zone);
 
-    if (leader && !cluster->leader) {
+    /* also one that has stood still while another one led */
+
+    if (leader && !counted) {
         cluster->connected = ngx_current_msec;
         cluster->renewed = 0;
         cluster->epochs = 0;

@@ -184,7 +184,10 @@ void
 ngx_http_conduit_counts_heard(ngx_http_conduit_cluster_t *cluster,
     ngx_http_conduit_peer_t *peer, ngx_str_t *text)
 {
+    ngx_http_conduit_sh_t      *sh;
     ngx_http_conduit_counts_t  *counts, *old;
+
+    sh = cluster->cdmcf->zone.sh;
 
     counts = ngx_http_conduit_counts_parse(cluster, text);
     if (counts == NULL) {
@@ -194,6 +197,14 @@ ngx_http_conduit_counts_heard(ngx_http_conduit_cluster_t *cluster,
     old = peer->counts;
 
     ngx_http_conduit_zone_lock(&cluster->cdmcf->zone);
+
+    /* one that stood still does not know yet that it does not lead any more */
+
+    if (cluster->counted != sh->counted) {
+        ngx_http_conduit_zone_unlock(&cluster->cdmcf->zone);
+        ngx_free(counts);
+        return;
+    }
 
     if (old) {
         ngx_http_conduit_counts_add_locked(cluster, old, -1);
@@ -224,7 +235,9 @@ ngx_http_conduit_counts_gone(ngx_http_conduit_cluster_t *cluster,
 
     ngx_http_conduit_zone_lock(&cluster->cdmcf->zone);
 
-    ngx_http_conduit_counts_add_locked(cluster, peer->counts, -1);
+    if (cluster->counted == cluster->cdmcf->zone.sh->counted) {
+        ngx_http_conduit_counts_add_locked(cluster, peer->counts, -1);
+    }
 
     ngx_http_conduit_zone_unlock(&cluster->cdmcf->zone);
 
@@ -300,6 +313,7 @@ ngx_http_conduit_counts_reset(ngx_http_conduit_cluster_t *cluster)
     }
 
     sh->away_live = 0;
+    cluster->counted = ++sh->counted;
 
     ngx_http_conduit_zone_unlock(&cluster->cdmcf->zone);
 

@@ -49,6 +49,8 @@ typedef struct {
     ngx_event_t                       tick;
     ngx_connection_t                  dummy;
 
+    uint32_t                          counted;     /* by this process, if it */
+                                                   /* is that of the zone */
     unsigned                          leader:1;
     unsigned                          listening:1; /* as the leader */
     unsigned                          doubtful:1;  /* are leases still ours? */

@@ -620,6 +620,7 @@ typedef struct {
     uint64_t                            unleased;  /* but for these shards */
     ngx_msec_t                          peered;    /* another host was there */
     uint32_t                            away_live; /* of other hosts */
+    uint32_t                            counted;   /* changes with who does */
     int64_t                             offset;    /* clock that all hosts */
                                                    /* share less ours, ms */
 
