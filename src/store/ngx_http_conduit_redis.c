@@ -18,7 +18,7 @@
 
 /* what came so late, ms, does not tell the time; and how often it is asked */
 
-#define NGX_HTTP_CONDUIT_REDIS_LATE   25
+#define NGX_HTTP_CONDUIT_REDIS_LATE   2
 #define NGX_HTTP_CONDUIT_REDIS_ASKED  8
 
 
