@@ -110,8 +110,8 @@ def test_clocks(t):
 
         for _ in range(4):
             for api in hosts.values():
-                made.append(api.alice.image('sandbox:duration=0')['task_id'])
                 time.sleep(0.1)
+                made.append(api.alice.image('sandbox:duration=0')['task_id'])
 
         for name, api in hosts.items():
             got = [d['task_id'] for d in api.alice.list(limit=12)['data']]
