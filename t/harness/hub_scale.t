@@ -94,8 +94,12 @@ def reload(t, api, many, task):
     got = many.do('wait', 1, 60 * SLOW)
     t.ok(got['least'] == 1, 'each has seen the end')
 
-    while got['again'] < N or api.old_workers():
+    def back():
         got = many.do('idle', 200)
+        return got['again'] >= N and got['open'] >= N \
+            and not api.old_workers()
+
+    wait_for(back, 60 * SLOW, 'all to be back')
 
     got = many.do('idle', 200)
     t.eq([got[name] for name in ('open', 'closed', 'goodbyes', 'again')],
