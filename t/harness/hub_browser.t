@@ -83,6 +83,11 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.server.heard.put(json.loads(data))
 
 
+# for what the page says next, in seconds
+
+WAIT = DEADLINE * 4 * PATIENCE
+
+
 class Browser:
     """Chromium on the first page; what its page says is in said."""
 
@@ -113,7 +118,7 @@ class Browser:
     def until(self, *words):
         while self.said[-1:] == [] or self.said[-1][:len(words)] != \
                 list(words):
-            self.said.append(self.pages.heard.get(timeout=DEADLINE * 4))
+            self.said.append(self.pages.heard.get(timeout=WAIT))
 
         return self.said[-1]
 
@@ -127,7 +132,7 @@ class Browser:
         """The same, and what the page says of it."""
 
         self.do(what, **job)
-        self.said.append(self.pages.heard.get(timeout=DEADLINE * 4))
+        self.said.append(self.pages.heard.get(timeout=WAIT))
         return self.said[-1]
 
 

@@ -72,7 +72,7 @@ def test_quit(t):
         p.release('go')
         r = sync.read_response('POST')
         t.eq(r.status, 200, 'quit: a synchronous create')
-        t.eq(api.process.wait(15 * SLOW), 0, 'quit: nginx ends')
+        t.eq(api.process.wait(15 * BUSY), 0, 'quit: nginx ends')
         t.eq((p.count('submit', 'held x'),
               p.count('submit', 'held-submit')), (1, 1),
              'quit: nothing is submitted twice')

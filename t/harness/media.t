@@ -77,7 +77,7 @@ def test_files(t):
 def test_ttl(t):
     with Api(t, workers=2, server=SERVER, http='''
              conduit_media %%DIR%%/media url=https://cdn.example.com/m/
-                           ttl=2s;''') as api:
+                           ttl=6s;''') as api:
         api.write('media/keep.txt', 'not ours')
         rest = 'media/%s.tmp' % ('5' * 32)
         api.write(rest, 'of a killed worker')

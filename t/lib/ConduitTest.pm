@@ -84,7 +84,7 @@ BEGIN {
 
     # the sanitizers are slow, and so may be a machine with two cores
 
-    $ENV{TEST_NGINX_TIMEOUT} ||= 10;
+    $ENV{TEST_NGINX_TIMEOUT} ||= 30;
 }
 
 # blocks of END run in the order opposite to that of their definitions: this

@@ -190,7 +190,7 @@ class Program:
     def next(self):
         """The next array; it is an error if there is none in time."""
 
-        timer = threading.Timer(DEADLINE * 4, self._late)
+        timer = threading.Timer(DEADLINE * 4 * PATIENCE, self._late)
         timer.start()
 
         try:
