@@ -156,9 +156,10 @@ ngx_http_conduit_hook_note_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_attempt_t   *attempt;
     ngx_http_conduit_hook_log_t  *log;
 
+    hook->tries++;
+
     if (hook->attempts < 0xffff) {
         hook->attempts++;
-        hook->tries++;
     }
 
     hook->last_status = (u_short) result->status;
