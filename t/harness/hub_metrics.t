@@ -82,6 +82,9 @@ def test_numbers(t):
             hub.invoke('SubscribeToTask', task)
             hub.until('TaskProgress')
 
+        # a worker counts what it has sent: the begin and the state of each
+
+        wait_for(lambda: numbers(api)['messages_total'] == 6, what='the count')
         before = numbers(api)
         t.eq(before['latency_seconds_count'], 0,
              'what was there before has no latency')
@@ -91,6 +94,8 @@ def test_numbers(t):
             for hub in hubs:
                 hub.until('TaskProgress')
 
+        wait_for(lambda: numbers(api)['latency_seconds_count'] >= 30,
+                 what='the count')
         seen = numbers(api)
         t.eq(seen['messages_total'] - before['messages_total'], 30,
              'ten changes for three')
