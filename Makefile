@@ -252,7 +252,7 @@ $(BUILD)/fuzz/%: t/fuzz/fuzz_%.c $(FUZZ_OBJS)
 
 PERL5 := $(BUILD)/test-nginx
 TEST_NGINX = perl -MTest::Nginx::Socket -e1 2>/dev/null
-JOBS ?= 2
+JOBS ?= 4
 TESTS ?= $(wildcard t/style.t t/docs.t) $(UNITS) $(REPLAYS) \
     $(filter-out t/style.t t/docs.t,$(sort $(wildcard t/*.t))) \
     $(sort $(wildcard t/harness/*.t))
