@@ -108,11 +108,12 @@ else
 	    --add-dynamic-module=$(TOP) \
 	    --builddir=$(OBJS) >$(OUT)/configure.log || \
 	    { tail -4 $(OUT)/configure.log >&2; rm -f $@; exit 1; }
-	$(MAKE) -s -f $(OBJS)/Makefile -C $(TREE) binary
+	$(MAKE) -s -j $(JOBS) -f $(OBJS)/Makefile -C $(TREE) binary
 endif
 
 $(MODULE): $(OBJS)/Makefile $(SOURCES)
-	$(MAKE) -s -f $(OBJS)/Makefile -C $(or $(TREE),$(NGINX_SRC)) modules
+	$(MAKE) -s -j $(JOBS) -f $(OBJS)/Makefile \
+	    -C $(or $(TREE),$(NGINX_SRC)) modules
 	@cp $(OBJS)/$(NAME).so $@.new && mv $@.new $@
 
 # undefined symbols show only when the module is loaded, so a build loads it
@@ -160,7 +161,7 @@ $(PROBE_OBJS)/Makefile: t/event/config Makefile $(OUT)/.source
 	    --builddir=$(PROBE_OBJS) >$(OUT)/configure-probe.log
 
 $(PROBE): $(PROBE_OBJS)/Makefile $(wildcard t/event/*.c src/event/*.[ch])
-	$(MAKE) -s -f $(PROBE_OBJS)/Makefile -C $(NGINX_SRC) modules
+	$(MAKE) -s -j $(JOBS) -f $(PROBE_OBJS)/Makefile -C $(NGINX_SRC) modules
 	@cp $(PROBE_OBJS)/$(@F) $@.new && mv $@.new $@
 
 # the module with hubs that send back what they get, for test suites of
