@@ -69,6 +69,7 @@ ngx_http_conduit_cluster_init(ngx_cycle_t *cycle,
 
     ngx_queue_init(&cluster->follows);
     ngx_queue_init(&cluster->asks);
+    ngx_queue_init(&cluster->parcels);
     ngx_rbtree_init(&cluster->names, &cluster->sentinel,
                     ngx_str_rbtree_insert_value);
 

@@ -9,22 +9,36 @@
 
 
 /*
- * What a client POSTs or DELETEs may come to a host that does not have its
- * session.  The worker that gets it asks all hosts on their common channel:
+ * What a client asks may come to a host that does not have its session.  The
+ * worker that gets it asks all hosts on their common channel:
  *
- *     session VERB NUMBER ID KIND OWNER/PID KEY LF DATA
+ *     session VERB NUMBER ID KIND,TRANSPORT,UNTIL OWNER/PID KEY LF DATA
  *
  * and each answers, to the channel of that worker, session:OWNER/PID:
  *
  *     NUMBER RESULT
  *
- * The first host that has the session decides.  It has put the bytes into the
- * inbox by then, so that the client is not told of more than what is kept.
+ * The host that has the session decides.  It has put the bytes into the inbox
+ * by then, so that the client is not told of more than what is kept.  A session
+ * that goes to the host that asks is in the answer, see the parcels.  One that
+ * is on its way from host to host is asked for again.
+ *
+ * The client is answered when all hosts have answered: one that is late might
+ * do the same once more when the session has come there.  It does nothing any
+ * more after UNTIL, by the clock of Redis.
  */
 
 
-#define NGX_HTTP_CONDUIT_ROAM_WAIT  2000
-#define NGX_HTTP_CONDUIT_ROAM_ASKS  1024
+#define NGX_HTTP_CONDUIT_ROAM_ASKS   1024
+
+/* ms; early: a new connection, of a host that does not know all others yet */
+
+#define NGX_HTTP_CONDUIT_ROAM_EARLY  400
+#define NGX_HTTP_CONDUIT_ROAM_PAUSE  50
+
+/* that part of the time is left to an answer to come back */
+
+#define NGX_HTTP_CONDUIT_ROAM_BACK   8
 
 
 typedef struct {
@@ -32,40 +46,30 @@ typedef struct {
     ngx_queue_t                       waiters;     /* one, or none: it left */
     ngx_http_conduit_cluster_t       *cluster;
     ngx_event_t                       timer;
+    ngx_msec_t                        until;
     uint64_t                          number;
-    ngx_uint_t                        noes;
-} ngx_http_conduit_ask_t;
-
-
-typedef struct {
-    ngx_uint_t                        verb;
-    uint64_t                          number;
+    ngx_uint_t                        answers;
+    ngx_int_t                         result;      /* of all of them */
+    unsigned                          paused:1;
+    ngx_http_conduit_session_want_t   want;
     u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
-    ngx_uint_t                        kind;
-    ngx_str_t                         asker;       /* OWNER/PID */
-    ngx_str_t                         key;
-    ngx_str_t                         data;
-} ngx_http_conduit_asked_t;
+    size_t                            len;
+    u_char                            data[1];
+} ngx_http_conduit_ask_t;
 
 
 static ngx_uint_t ngx_http_conduit_ask_hosts(
     ngx_http_conduit_cluster_t *cluster);
 static ngx_int_t ngx_http_conduit_ask_publish(ngx_http_conduit_ask_t *ask,
-    ngx_http_conduit_session_want_t *want, ngx_str_t *data);
+    ngx_msec_t wait);
 static void ngx_http_conduit_ask_timer(ngx_event_t *ev);
+static void ngx_http_conduit_ask_again(ngx_http_conduit_ask_t *ask);
+static void ngx_http_conduit_ask_heard(ngx_http_conduit_ask_t *ask,
+    ngx_int_t rc);
 static void ngx_http_conduit_ask_done(ngx_http_conduit_ask_t *ask,
     ngx_int_t rc);
 static ngx_http_conduit_waiter_t *ngx_http_conduit_ask_end(
     ngx_http_conduit_ask_t *ask);
-static ngx_uint_t ngx_http_conduit_ask_leads(ngx_http_conduit_zone_t *zone);
-static ngx_int_t ngx_http_conduit_ask_parse(ngx_http_conduit_asked_t *asked,
-    ngx_str_t *payload);
-static ngx_str_t ngx_http_conduit_ask_word(u_char **pos, u_char *last,
-    u_char end);
-static void ngx_http_conduit_ask_answer(ngx_http_conduit_cluster_t *cluster,
-    ngx_http_conduit_asked_t *asked, ngx_http_conduit_session_e rc);
-static u_char *ngx_http_conduit_ask_number(u_char *p, u_char *last,
-    uint64_t *n);
 
 
 ngx_int_t
@@ -73,13 +77,16 @@ ngx_http_conduit_cluster_session(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_session_want_t *want, ngx_str_t *data,
     ngx_http_conduit_waiter_t *waiter)
 {
-    ngx_int_t                    rc;
+    size_t                       len;
+    ngx_uint_t                   hosts;
+    ngx_msec_t                   wait;
     ngx_http_conduit_ask_t      *ask;
     ngx_http_conduit_cluster_t  *cluster;
 
     cluster = cdmcf->redis->cluster;
+    hosts = ngx_http_conduit_ask_hosts(cluster);
 
-    if (ngx_http_conduit_ask_hosts(cluster) == 1) {
+    if (hosts == 1) {
         return NGX_DECLINED;
     }
 
@@ -89,17 +96,30 @@ ngx_http_conduit_cluster_session(ngx_http_conduit_main_conf_t *cdmcf,
         return NGX_ERROR;
     }
 
-    ask = ngx_calloc(sizeof(ngx_http_conduit_ask_t), cluster->log);
+    len = data ? data->len : 0;
+
+    ask = ngx_calloc(sizeof(ngx_http_conduit_ask_t) + len, cluster->log);
     if (ask == NULL) {
         return NGX_ERROR;
     }
 
     ask->cluster = cluster;
-    ask->number = ++cluster->asked;
+    ask->len = len;
 
-    rc = ngx_http_conduit_ask_publish(ask, want, data);
+    if (len) {
+        ngx_memcpy(ask->data, data->data, len);
+    }
 
-    if (rc != NGX_OK) {
+    ngx_memcpy(ask->id, want->id, NGX_HTTP_CONDUIT_ID_LEN);
+    ask->want = *want;
+    ask->want.id = ask->id;
+
+    wait = (hosts == 0 && want->fresh) ? NGX_HTTP_CONDUIT_ROAM_EARLY
+                                       : NGX_HTTP_CONDUIT_ROAM_WAIT;
+
+    ask->until = ngx_current_msec + wait;
+
+    if (ngx_http_conduit_ask_publish(ask, wait) != NGX_OK) {
         ngx_free(ask);
         return NGX_ERROR;
     }
@@ -116,7 +136,7 @@ ngx_http_conduit_cluster_session(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_queue_insert_tail(&cluster->asks, &ask->queue);
     cluster->nasks++;
 
-    ngx_add_timer(&ask->timer, NGX_HTTP_CONDUIT_ROAM_WAIT);
+    ngx_add_timer(&ask->timer, wait);
 
     return NGX_AGAIN;
 }
@@ -138,37 +158,42 @@ ngx_http_conduit_ask_hosts(ngx_http_conduit_cluster_t *cluster)
 
 
 static ngx_int_t
-ngx_http_conduit_ask_publish(ngx_http_conduit_ask_t *ask,
-    ngx_http_conduit_session_want_t *want, ngx_str_t *data)
+ngx_http_conduit_ask_publish(ngx_http_conduit_ask_t *ask, ngx_msec_t wait)
 {
-    u_char                     buf[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char                    *p, *text;
-    size_t                     len;
-    ngx_int_t                  rc;
-    ngx_str_t                  args[3];
-    ngx_http_conduit_redis_t  *redis;
+    u_char                            buf[NGX_HTTP_CONDUIT_REDIS_NAME];
+    u_char                           *p, *text;
+    size_t                            len;
+    ngx_int_t                         rc;
+    ngx_str_t                         args[3];
+    ngx_http_conduit_redis_t         *redis;
+    ngx_http_conduit_session_want_t  *want;
 
     redis = ask->cluster->redis;
+    want = &ask->want;
 
-    len = sizeof("session p  \n") + NGX_INT64_LEN + CONDUIT_TOKEN_ID_LEN
-          + 2 * NGX_INT_T_LEN + redis->owner.len + want->key->len + 8
-          + (data ? data->len : 0);
+    len = sizeof("session p  ,,  \n") + NGX_INT64_LEN + CONDUIT_TOKEN_ID_LEN
+          + 4 * NGX_INT64_LEN + redis->owner.len + want->key->len + ask->len;
 
     text = ngx_alloc(len, redis->log);
     if (text == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(text, "session %c %uL ", data ? 'p' : 'd', ask->number);
+    ask->number = ++ask->cluster->asked;
+    ask->answers = 0;
+    ask->result = NGX_HTTP_CONDUIT_SESSION_NONE;
+    ask->paused = 0;
+
+    p = ngx_sprintf(text, "session %c %uL ", (int) want->verb, ask->number);
     conduit_token_id(p, want->id);
     p += CONDUIT_TOKEN_ID_LEN;
-    p = ngx_sprintf(p, " %ui %V/%P ", want->kind, &redis->owner, ngx_pid);
+    p = ngx_sprintf(p, " %ui,%ui,%L %V/%P ", want->kind, want->transport,
+                    ngx_http_conduit_redis_now(redis)
+                    + (int64_t) (wait - wait / NGX_HTTP_CONDUIT_ROAM_BACK),
+                    &redis->owner, ngx_pid);
     p = ngx_cpymem(p, want->key->name, want->key->len);
     *p++ = LF;
-
-    if (data) {
-        p = ngx_cpymem(p, data->data, data->len);
-    }
+    p = ngx_cpymem(p, ask->data, ask->len);
 
     ngx_str_set(&args[0], "PUBLISH");
     args[1] = ngx_http_conduit_redis_name(redis, buf, "hosts", NULL);
@@ -183,7 +208,7 @@ ngx_http_conduit_ask_publish(ngx_http_conduit_ask_t *ask,
 }
 
 
-/* a host that is not known to be gone has not answered */
+/* a host that is not known to be gone has not answered, or a pause is over */
 
 static void
 ngx_http_conduit_ask_timer(ngx_event_t *ev)
@@ -193,7 +218,47 @@ ngx_http_conduit_ask_timer(ngx_event_t *ev)
     ask = (ngx_http_conduit_ask_t *)
               ((u_char *) ev - offsetof(ngx_http_conduit_ask_t, timer));
 
-    ngx_http_conduit_ask_done(ask, NGX_ERROR);
+    if (ask->paused) {
+        ngx_http_conduit_ask_again(ask);
+        return;
+    }
+
+    ngx_http_conduit_ask_done(ask, ngx_http_conduit_session_away(ask->result)
+                                   ? NGX_ERROR : ask->result);
+}
+
+
+/* the session may have come here meanwhile */
+
+static void
+ngx_http_conduit_ask_again(ngx_http_conduit_ask_t *ask)
+{
+    ngx_msec_int_t              left;
+    ngx_http_conduit_session_e  rc;
+
+    rc = ngx_http_conduit_ask_serve(ask->cluster, &ask->want, ask->data,
+                                    ask->len);
+
+    if (!ngx_http_conduit_session_away(rc)) {
+        ngx_http_conduit_ask_done(ask, (ngx_int_t) rc);
+        return;
+    }
+
+    left = (ngx_msec_int_t) (ask->until - ngx_current_msec);
+
+    if (left <= 0) {
+        ngx_http_conduit_ask_done(ask, NGX_HTTP_CONDUIT_SESSION_NONE);
+        return;
+    }
+
+    if (!ask->cluster->redis->calls.up
+        || ngx_http_conduit_ask_publish(ask, (ngx_msec_t) left) != NGX_OK)
+    {
+        ngx_http_conduit_ask_done(ask, NGX_ERROR);
+        return;
+    }
+
+    ngx_add_timer(&ask->timer, (ngx_msec_t) left);
 }
 
 
@@ -274,7 +339,7 @@ ngx_http_conduit_cluster_answered(ngx_http_conduit_cluster_t *cluster,
 {
     u_char                  *p, *last;
     uint64_t                 number, result;
-    ngx_uint_t               hosts;
+    ngx_int_t                rc;
     ngx_queue_t             *q;
     ngx_http_conduit_ask_t  *ask;
 
@@ -291,7 +356,14 @@ ngx_http_conduit_cluster_answered(ngx_http_conduit_cluster_t *cluster,
         return;
     }
 
-    (void) ngx_http_conduit_ask_number(p + 1, last, &result);
+    p = ngx_http_conduit_ask_number(p + 1, last, &result);
+    rc = (ngx_int_t) result;
+
+    /* what comes too late for who has asked is there for who asks next */
+
+    if (rc == NGX_HTTP_CONDUIT_SESSION_OK && p < last) {
+        rc = ngx_http_conduit_parcel_read(cluster, p, last);
+    }
 
     for (q = ngx_queue_head(&cluster->asks);
          q != ngx_queue_sentinel(&cluster->asks);
@@ -299,208 +371,44 @@ ngx_http_conduit_cluster_answered(ngx_http_conduit_cluster_t *cluster,
     {
         ask = ngx_queue_data(q, ngx_http_conduit_ask_t, queue);
 
-        if (ask->number != number) {
-            continue;
+        if (ask->number == number && !ask->paused) {
+            ngx_http_conduit_ask_heard(ask, rc);
+            return;
         }
-
-        /* it is nowhere only when all have said so */
-
-        if (result == NGX_HTTP_CONDUIT_SESSION_NONE) {
-            ask->noes++;
-
-            hosts = ngx_http_conduit_ask_hosts(cluster);
-
-            if (hosts == 0 || ask->noes + 1 < hosts) {
-                return;
-            }
-        }
-
-        ngx_http_conduit_ask_done(ask, (ngx_int_t) result);
-        return;
     }
-}
-
-
-void
-ngx_http_conduit_cluster_ask(ngx_http_conduit_cluster_t *cluster,
-    ngx_str_t *payload)
-{
-    ngx_str_t                         *owner;
-    ngx_http_conduit_news_t            news;
-    ngx_http_conduit_rings_t           rings;
-    ngx_http_conduit_asked_t           asked;
-    ngx_http_conduit_session_e         rc;
-    ngx_http_conduit_main_conf_t      *cdmcf;
-    ngx_http_conduit_session_want_t    want;
-
-    cdmcf = cluster->cdmcf;
-    owner = &cluster->redis->owner;
-
-    /* one that leads no more may listen still: bytes must not come twice */
-
-    if (!ngx_http_conduit_ask_leads(&cdmcf->zone)
-        || ngx_http_conduit_ask_parse(&asked, payload) != NGX_OK)
-    {
-        return;
-    }
-
-    /* a worker of this host has looked already */
-
-    if (asked.asker.len > owner->len && asked.asker.data[owner->len] == '/'
-        && ngx_memcmp(asked.asker.data, owner->data, owner->len) == 0)
-    {
-        return;
-    }
-
-    ngx_memzero(&want, sizeof(ngx_http_conduit_session_want_t));
-    ngx_memzero(&rings, sizeof(ngx_http_conduit_rings_t));
-
-    want.id = asked.id;
-    want.kind = asked.kind;
-    want.key = ngx_http_conduit_key_node(&cdmcf->zone, &asked.key);
-
-    rc = NGX_HTTP_CONDUIT_SESSION_NONE;
-
-    if (want.key) {
-        rc = (asked.verb == 'p')
-             ? ngx_http_conduit_session_post(&cdmcf->zone, &want,
-                                             asked.data.data, asked.data.len,
-                                             4 * cdmcf->hub_message_size,
-                                             &rings)
-             : ngx_http_conduit_session_delete(&cdmcf->zone, &want, &rings);
-
-        ngx_memzero(&news, sizeof(ngx_http_conduit_news_t));
-
-        news.wake = rings.wake;
-        news.here = rings.here;
-
-        ngx_http_conduit_news_spread(cdmcf->engine, asked.id, &news);
-    }
-
-    ngx_http_conduit_ask_answer(cluster, &asked, rc);
-}
-
-
-static ngx_uint_t
-ngx_http_conduit_ask_leads(ngx_http_conduit_zone_t *zone)
-{
-    ngx_uint_t  leads;
-
-    ngx_http_conduit_zone_lock(zone);
-
-    leads = (zone->cell != NGX_HTTP_CONDUIT_NOBODY
-             && zone->sh->leader == zone->cell + 1);
-
-    ngx_http_conduit_zone_unlock(zone);
-
-    return leads;
-}
-
-
-static ngx_int_t
-ngx_http_conduit_ask_parse(ngx_http_conduit_asked_t *asked, ngx_str_t *payload)
-{
-    u_char         *p, *last;
-    uint64_t        kind;
-    ngx_str_t       word;
-    conduit_str_t   id;
-
-    p = payload->data;
-    last = p + payload->len;
-
-    (void) ngx_http_conduit_ask_word(&p, last, ' ');
-
-    word = ngx_http_conduit_ask_word(&p, last, ' ');
-
-    if (word.len != 1 || (word.data[0] != 'p' && word.data[0] != 'd')) {
-        return NGX_ERROR;
-    }
-
-    asked->verb = word.data[0];
-
-    word = ngx_http_conduit_ask_word(&p, last, ' ');
-    (void) ngx_http_conduit_ask_number(word.data, word.data + word.len,
-                                       &asked->number);
-
-    word = ngx_http_conduit_ask_word(&p, last, ' ');
-
-    id.data = word.data;
-    id.len = word.len;
-
-    if (conduit_token_id_read(asked->id, &id) != CONDUIT_OK) {
-        return NGX_ERROR;
-    }
-
-    word = ngx_http_conduit_ask_word(&p, last, ' ');
-    (void) ngx_http_conduit_ask_number(word.data, word.data + word.len, &kind);
-    asked->kind = (ngx_uint_t) kind;
-
-    asked->asker = ngx_http_conduit_ask_word(&p, last, ' ');
-    asked->key = ngx_http_conduit_ask_word(&p, last, LF);
-
-    asked->data.data = p;
-    asked->data.len = last - p;
-
-    return (asked->asker.len
-            && asked->asker.len <= NGX_HTTP_CONDUIT_OWNER_LEN + 1
-                                   + NGX_INT64_LEN
-            && asked->key.len && asked->key.len <= NGX_HTTP_CONDUIT_NAME_LEN)
-           ? NGX_OK : NGX_ERROR;
-}
-
-
-/* empty: there is none */
-
-static ngx_str_t
-ngx_http_conduit_ask_word(u_char **pos, u_char *last, u_char end)
-{
-    u_char     *p;
-    ngx_str_t   word;
-
-    word.data = *pos;
-    word.len = 0;
-
-    p = ngx_strlchr(*pos, last, end);
-
-    if (p) {
-        word.len = p - word.data;
-        *pos = p + 1;
-    }
-
-    return word;
-}
-
-
-static u_char *
-ngx_http_conduit_ask_number(u_char *p, u_char *last, uint64_t *n)
-{
-    *n = 0;
-
-    while (p < last && *p >= '0' && *p <= '9') {
-        *n = *n * 10 + (*p++ - '0');
-    }
-
-    return p;
 }
 
 
 static void
-ngx_http_conduit_ask_answer(ngx_http_conduit_cluster_t *cluster,
-    ngx_http_conduit_asked_t *asked, ngx_http_conduit_session_e rc)
+ngx_http_conduit_ask_heard(ngx_http_conduit_ask_t *ask, ngx_int_t rc)
 {
-    u_char     buf[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char     text[NGX_INT64_LEN + 1 + NGX_INT_T_LEN];
-    ngx_str_t  channel, message;
+    ngx_http_conduit_cluster_t  *cluster;
 
-    message.data = text;
-    message.len = ngx_sprintf(text, "%uL %ui", asked->number,
-                              (ngx_uint_t) rc)
-                  - text;
+    cluster = ask->cluster;
 
-    channel = ngx_http_conduit_redis_name(cluster->redis, buf, "session",
-                                          &asked->asker);
+    /* it is nowhere only when all have said so */
 
-    ngx_http_conduit_cluster_publish(cluster, &channel, &message);
+    if (rc != NGX_HTTP_CONDUIT_SESSION_NONE) {
+        ask->result = (rc == NGX_HTTP_CONDUIT_SESSION_MOVED
+                       && ask->result != NGX_HTTP_CONDUIT_SESSION_NONE)
+                      ? ask->result : rc;
+    }
+
+    if (++ask->answers + 1 < cluster->cdmcf->zone.sh->hosts
+        || (ngx_http_conduit_session_away(ask->result)
+            && ngx_http_conduit_ask_hosts(cluster) == 0))
+    {
+        return;
+    }
+
+    if (ask->result != NGX_HTTP_CONDUIT_SESSION_MOVED) {
+        ngx_http_conduit_ask_done(ask, ask->result);
+        return;
+    }
+
+    ask->paused = 1;
+
+    ngx_add_timer(&ask->timer, NGX_HTTP_CONDUIT_ROAM_PAUSE);
 }
 
 
@@ -511,6 +419,8 @@ ngx_http_conduit_cluster_session_exit(ngx_http_conduit_cluster_t *cluster)
 {
     ngx_queue_t             *q, *next;
     ngx_http_conduit_ask_t  *ask;
+
+    ngx_http_conduit_parcel_exit(cluster);
 
     for (q = ngx_queue_head(&cluster->asks);
          q != ngx_queue_sentinel(&cluster->asks);

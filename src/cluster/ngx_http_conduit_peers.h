@@ -31,6 +31,11 @@
 #define NGX_HTTP_CONDUIT_FOLLOWED    15000
 
 
+/* how long a request waits for a session of another host, ms */
+
+#define NGX_HTTP_CONDUIT_ROAM_WAIT   2000
+
+
 typedef struct {
     u_short                           len;
     u_char                            owner[NGX_HTTP_CONDUIT_OWNER_LEN];
@@ -75,6 +80,7 @@ typedef struct {
     ngx_rbtree_t                      names;       /* of them */
     ngx_rbtree_node_t                 sentinel;
 
+    ngx_queue_t                       parcels;     /* sessions that leave */
     ngx_queue_t                       asks;        /* for sessions */
     ngx_uint_t                        nasks;
     uint64_t                          asked;       /* so far */
@@ -144,6 +150,39 @@ void ngx_http_conduit_cluster_ask(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload);
 void ngx_http_conduit_cluster_session_exit(
     ngx_http_conduit_cluster_t *cluster);
+
+/* what another host asks for a session */
+
+typedef struct {
+    ngx_uint_t                        verb;
+    uint64_t                          number;
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_uint_t                        kind;
+    ngx_uint_t                        transport;
+    int64_t                           until;       /* by the clock of Redis */
+    ngx_str_t                         asker;       /* OWNER/PID */
+    ngx_str_t                         key;
+    ngx_str_t                         data;
+} ngx_http_conduit_asked_t;
+
+ngx_http_conduit_session_e ngx_http_conduit_ask_serve(
+    ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_session_want_t *want, u_char *data, size_t len);
+void ngx_http_conduit_ask_answer(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_asked_t *asked, ngx_http_conduit_session_e rc,
+    ngx_str_t *parcel);
+ngx_msec_t ngx_http_conduit_ask_left(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_asked_t *asked);
+u_char *ngx_http_conduit_ask_number(u_char *p, u_char *last, uint64_t *n);
+ngx_str_t ngx_http_conduit_ask_word(u_char **pos, u_char *last, u_char end);
+
+/* sends a session away; OK: one that has come is in the zone, or SESSION_* */
+
+void ngx_http_conduit_parcel_send(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_asked_t *asked, ngx_http_conduit_session_want_t *want);
+ngx_int_t ngx_http_conduit_parcel_read(ngx_http_conduit_cluster_t *cluster,
+    u_char *p, u_char *last);
+void ngx_http_conduit_parcel_exit(ngx_http_conduit_cluster_t *cluster);
 
 
 /* the engine's permit() */

@@ -24,6 +24,10 @@ static ngx_int_t ngx_http_conduit_connect_events(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_connect_header(ngx_http_request_t *r);
 static void ngx_http_conduit_connect_writer(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_connect_poll(ngx_http_request_t *r);
+static ngx_int_t ngx_http_conduit_connect_taken(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why);
+static ngx_int_t ngx_http_conduit_connect_hold(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why, ngx_http_conduit_hub_conn_t *conn);
 static ngx_int_t ngx_http_conduit_connect_answer(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_connect_plain(ngx_http_request_t *r,
@@ -174,7 +178,7 @@ static ngx_int_t
 ngx_http_conduit_connect_poll(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
-    ngx_str_t                      empty;
+    ngx_uint_t                     fresh;
     ngx_http_conduit_session_e     why;
     ngx_http_conduit_hub_conn_t   *conn;
     ngx_http_conduit_hub_peer_t    peer;
@@ -195,9 +199,71 @@ ngx_http_conduit_connect_poll(ngx_http_request_t *r)
     }
 
     ngx_str_set(&ngx_http_conduit_ctx(r)->transport, "LongPolling");
-    ngx_str_null(&empty);
+
+    /* what may be new here may go on from another host */
+
+    fresh = peer.fresh;
+
+    if (ngx_http_conduit_roams(r, &peer)) {
+        peer.fresh = 0;
+    }
 
     why = ngx_http_conduit_hub_create(cdmcf, &peer, &conn);
+
+    if (peer.named && ngx_http_conduit_session_away(why)) {
+        peer.fresh = fresh;
+
+        return ngx_http_conduit_roam(r, &peer, NGX_HTTP_CONDUIT_SESSION_TAKE,
+                                     NULL, ngx_http_conduit_connect_taken);
+    }
+
+    return ngx_http_conduit_connect_hold(r, why, conn);
+}
+
+
+/* others have been asked */
+
+static ngx_int_t
+ngx_http_conduit_connect_taken(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why)
+{
+    ngx_int_t                      rc;
+    ngx_http_conduit_hub_conn_t   *conn;
+    ngx_http_conduit_hub_peer_t    peer;
+    ngx_http_conduit_main_conf_t  *cdmcf;
+
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+
+    conn = NULL;
+
+    if (why == NGX_HTTP_CONDUIT_SESSION_OK
+        || why == NGX_HTTP_CONDUIT_SESSION_NONE)
+    {
+        rc = ngx_http_conduit_connect_peer(r, NGX_HTTP_CONDUIT_SESSION_LP,
+                                           &peer);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        if (why == NGX_HTTP_CONDUIT_SESSION_OK) {
+            peer.fresh = 0;
+        }
+
+        why = ngx_http_conduit_hub_create(cdmcf, &peer, &conn);
+    }
+
+    return ngx_http_conduit_connect_hold(r, why, conn);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_connect_hold(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why, ngx_http_conduit_hub_conn_t *conn)
+{
+    ngx_str_t  empty;
+
+    ngx_str_null(&empty);
 
     switch (why) {
 
@@ -336,9 +402,9 @@ ngx_http_conduit_post_body(ngx_http_request_t *r, ngx_str_t *body)
 
     why = ngx_http_conduit_hub_post(cdmcf, ctx->data, body);
 
-    rc = (why == NGX_HTTP_CONDUIT_SESSION_NONE)
-         ? ngx_http_conduit_roam(r, ctx->data, body,
-                                 ngx_http_conduit_post_answer)
+    rc = ngx_http_conduit_session_away(why)
+         ? ngx_http_conduit_roam(r, ctx->data, NGX_HTTP_CONDUIT_SESSION_POST,
+                                 body, ngx_http_conduit_post_answer)
          : ngx_http_conduit_post_answer(r, why);
 
     ngx_http_finalize_request(r, rc);
@@ -387,9 +453,9 @@ ngx_http_conduit_delete_serve(ngx_http_request_t *r)
 
     why = ngx_http_conduit_hub_delete(cdmcf, &peer);
 
-    return (why == NGX_HTTP_CONDUIT_SESSION_NONE)
-           ? ngx_http_conduit_roam(r, &peer, NULL,
-                                   ngx_http_conduit_delete_answer)
+    return ngx_http_conduit_session_away(why)
+           ? ngx_http_conduit_roam(r, &peer, NGX_HTTP_CONDUIT_SESSION_DELETE,
+                                   NULL, ngx_http_conduit_delete_answer)
            : ngx_http_conduit_delete_answer(r, why);
 }
 
@@ -580,6 +646,10 @@ ngx_http_conduit_hub_refusal(ngx_http_request_t *r,
         { NGX_HTTP_CONDUIT_SESSION_NOMEM, NGX_HTTP_SERVICE_UNAVAILABLE, 10000,
           "zone_full", "The server's memory is full: try again later." }
     };
+
+    if (why == NGX_HTTP_CONDUIT_SESSION_MOVED) {
+        why = NGX_HTTP_CONDUIT_SESSION_NONE;
+    }
 
     for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 

@@ -42,8 +42,9 @@ ngx_int_t ngx_http_conduit_hub_refusal(ngx_http_request_t *r,
 
 
 /*
- * The session of a POST, or of a DELETE (data is NULL), is not at this host:
- * answers when others have been asked.  Returns what the request is to be
+ * The session of a request is not at this host: answers when others have been
+ * asked, by the verb, SESSION_POST and so on.  OK after SESSION_TAKE: it is
+ * here now, or was on its way here.  Returns what the request is to be
  * finalized with.
  */
 
@@ -51,8 +52,12 @@ typedef ngx_int_t (*ngx_http_conduit_roam_pt)(ngx_http_request_t *r,
     ngx_http_conduit_session_e why);
 
 ngx_int_t ngx_http_conduit_roam(ngx_http_request_t *r,
-    ngx_http_conduit_hub_peer_t *peer, ngx_str_t *data,
+    ngx_http_conduit_hub_peer_t *peer, ngx_uint_t verb, ngx_str_t *data,
     ngx_http_conduit_roam_pt answer);
+
+/* may others have to be asked first? */
+ngx_uint_t ngx_http_conduit_roams(ngx_http_request_t *r,
+    ngx_http_conduit_hub_peer_t *peer);
 
 
 ngx_int_t ngx_http_conduit_connect_serve(ngx_http_request_t *r);

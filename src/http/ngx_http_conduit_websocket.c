@@ -12,6 +12,11 @@ static ngx_int_t ngx_http_conduit_websocket_check(ngx_http_request_t *r,
     conduit_ws_request_t *req);
 static void ngx_http_conduit_websocket_field(ngx_http_request_t *r,
     const char *name, size_t len, conduit_str_t *field);
+static ngx_int_t ngx_http_conduit_websocket_taken(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why);
+static ngx_int_t ngx_http_conduit_websocket_upgrade(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why, ngx_http_conduit_hub_conn_t *conn,
+    conduit_ws_request_t *req);
 static ngx_int_t ngx_http_conduit_websocket_answer(ngx_http_request_t *r,
     conduit_ws_request_t *req);
 
@@ -20,8 +25,8 @@ ngx_int_t
 ngx_http_conduit_websocket_serve(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
+    ngx_uint_t                     fresh, roams;
     conduit_ws_request_t           req;
-    ngx_http_conduit_ctx_t        *ctx;
     ngx_http_conduit_session_e     why;
     ngx_http_conduit_hub_conn_t   *conn;
     ngx_http_conduit_hub_peer_t    peer;
@@ -47,8 +52,81 @@ ngx_http_conduit_websocket_serve(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    why = (rc == NGX_ABORT) ? NGX_HTTP_CONDUIT_SESSION_NONE
-                            : ngx_http_conduit_hub_create(cdmcf, &peer, &conn);
+    if (rc == NGX_ABORT) {
+        return ngx_http_conduit_hub_refusal(r, NGX_HTTP_CONDUIT_SESSION_NONE);
+    }
+
+    /* one that was cut off may come to another host */
+
+    fresh = peer.fresh;
+    roams = peer.stateful && ngx_http_conduit_roams(r, &peer);
+
+    if (roams) {
+        peer.fresh = 0;
+    }
+
+    why = ngx_http_conduit_hub_create(cdmcf, &peer, &conn);
+
+    if (roams && ngx_http_conduit_session_away(why)) {
+        peer.fresh = fresh;
+
+        return ngx_http_conduit_roam(r, &peer, NGX_HTTP_CONDUIT_SESSION_TAKE,
+                                     NULL, ngx_http_conduit_websocket_taken);
+    }
+
+    return ngx_http_conduit_websocket_upgrade(r, why, conn, &req);
+}
+
+
+/* others have been asked */
+
+static ngx_int_t
+ngx_http_conduit_websocket_taken(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why)
+{
+    ngx_int_t                      rc;
+    conduit_ws_request_t           req;
+    ngx_http_conduit_hub_conn_t   *conn;
+    ngx_http_conduit_hub_peer_t    peer;
+    ngx_http_conduit_main_conf_t  *cdmcf;
+
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+
+    rc = ngx_http_conduit_websocket_check(r, &req);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    conn = NULL;
+
+    if (why == NGX_HTTP_CONDUIT_SESSION_OK
+        || why == NGX_HTTP_CONDUIT_SESSION_NONE)
+    {
+        if (ngx_http_conduit_hub_peer(r, NGX_HTTP_CONDUIT_SESSION_WS, &peer)
+            != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (why == NGX_HTTP_CONDUIT_SESSION_OK) {
+            peer.fresh = 0;
+        }
+
+        why = ngx_http_conduit_hub_create(cdmcf, &peer, &conn);
+    }
+
+    return ngx_http_conduit_websocket_upgrade(r, why, conn, &req);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_websocket_upgrade(ngx_http_request_t *r,
+    ngx_http_conduit_session_e why, ngx_http_conduit_hub_conn_t *conn,
+    conduit_ws_request_t *req)
+{
+    ngx_int_t                rc;
+    ngx_http_conduit_ctx_t  *ctx;
 
     switch (why) {
 
@@ -64,7 +142,7 @@ ngx_http_conduit_websocket_serve(ngx_http_request_t *r)
     ctx = ngx_http_conduit_ctx(r);
     ngx_str_set(&ctx->transport, "WebSockets");
 
-    rc = ngx_http_conduit_websocket_answer(r, &req);
+    rc = ngx_http_conduit_websocket_answer(r, req);
 
     if (rc != NGX_OK) {
         ngx_http_conduit_hub_cancel(conn);

@@ -186,6 +186,7 @@ ngx_http_conduit_hub_create(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_queue_init(&conn->subs);
     ngx_queue_init(&conn->cancels);
     ngx_queue_init(&conn->parked);
+    ngx_queue_init(&conn->owed);
     ngx_queue_insert_tail(&key->conns, &conn->queue);
 
     conduit_signalr_init(&conn->reader, cdmcf->hub_message_size, 0);

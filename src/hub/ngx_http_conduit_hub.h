@@ -109,12 +109,17 @@ ngx_http_conduit_session_e ngx_http_conduit_hub_post(
     ngx_str_t *data);
 
 /*
- * The same at the host that has the session, or the end of LongPolling there
- * (data is NULL); see session() of the engine.
+ * The same at the host that has the session, or the end of LongPolling there;
+ * or the session comes here.  verb is SESSION_POST and so on; see session() of
+ * the engine.
  */
 ngx_int_t ngx_http_conduit_hub_roam(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_hub_peer_t *peer, ngx_str_t *data,
+    ngx_http_conduit_hub_peer_t *peer, ngx_uint_t verb, ngx_str_t *data,
     ngx_http_conduit_waiter_t *waiter);
+
+/* does the session live at this host? */
+ngx_uint_t ngx_http_conduit_hub_here(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_hub_peer_t *peer);
 
 /* as much as one POST may bring */
 size_t ngx_http_conduit_hub_inbox_size(ngx_http_conduit_main_conf_t *cdmcf);

@@ -19,7 +19,7 @@
 
 #define NGX_HTTP_CONDUIT_HUB_STRIDE      64
 
-/* unfinished tasks that are told at the begin */
+/* unfinished tasks that are told at the begin; or what has changed lately */
 
 #define NGX_HTTP_CONDUIT_HUB_UNFINISHED  1000
 
@@ -80,6 +80,8 @@ ngx_http_conduit_hub_unsubscribe_all(ngx_http_conduit_hub_conn_t *conn)
     ngx_queue_remove(&conn->all);
     conn->all_subs = 0;
 
+    ngx_http_conduit_hub_lately_free(conn);
+
     if (ngx_queue_empty(&key->all)) {
         ngx_http_conduit_watch_del(conn->hub->cdmcf, &key->watcher);
     }
@@ -118,6 +120,56 @@ ngx_http_conduit_hub_all_begin(ngx_http_conduit_hub_conn_t *conn)
     ngx_free(changed);
 
     return NGX_OK;
+}
+
+
+/* at another host: what may have changed meanwhile, but for what was told */
+
+ngx_int_t
+ngx_http_conduit_hub_all_resume(ngx_http_conduit_hub_conn_t *conn)
+{
+    uint64_t                     stamp;
+    ngx_int_t                    rc;
+    ngx_uint_t                   i, n;
+    ngx_http_conduit_changed_t  *changed;
+
+    changed = ngx_alloc(NGX_HTTP_CONDUIT_HUB_UNFINISHED
+                        * sizeof(ngx_http_conduit_changed_t), conn->hub->log);
+    if (changed == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    do {
+        n = ngx_http_conduit_task_since(conn->hub->cdmcf, conn->key->node,
+                                        conn->seen, conn->since, changed,
+                                        NGX_HTTP_CONDUIT_HUB_UNFINISHED,
+                                        &stamp);
+
+        for (i = 0; i < n; i++) {
+
+            if (!ngx_http_conduit_hub_free_room(conn)) {
+                rc = NGX_AGAIN;
+                break;
+            }
+
+            ngx_http_conduit_hub_all_change(conn->key, conn, &changed[i]);
+            conn->seen = changed[i].stamp;
+        }
+
+    } while (rc == NGX_OK && n == NGX_HTTP_CONDUIT_HUB_UNFINISHED);
+
+    if (rc == NGX_OK) {
+        conn->seen = stamp;
+        conn->sure = stamp;
+
+        ngx_http_conduit_hub_lately_prune(conn);
+    }
+
+    ngx_free(changed);
+
+    return rc;
 }
 
 
@@ -180,6 +232,12 @@ ngx_http_conduit_hub_all_least(ngx_http_conduit_hub_key_t *key, uint64_t *seen)
     {
         conn = ngx_queue_data(q, ngx_http_conduit_hub_conn_t, all);
 
+        /* one from another host goes on by itself first */
+
+        if (conn->roams) {
+            continue;
+        }
+
         if (!ngx_http_conduit_hub_free_room(conn)) {
             conn->behind_all = 1;
             continue;
@@ -234,7 +292,7 @@ ngx_http_conduit_hub_all_change(ngx_http_conduit_hub_key_t *key,
     {
         conn = ngx_queue_data(q, ngx_http_conduit_hub_conn_t, all);
 
-        if (conn->behind_all || (only && conn != only)
+        if (conn->behind_all || (only ? conn != only : conn->roams)
             || conn->seen >= changed->stamp)
         {
             continue;
@@ -265,6 +323,7 @@ ngx_http_conduit_hub_all_tell(ngx_http_conduit_hub_conn_t *conn,
     ngx_http_conduit_hub_news_t *news)
 {
     unsigned                  told;
+    ngx_uint_t                events;
     ngx_http_conduit_view_t  *view;
 
     view = news->view;
@@ -280,7 +339,15 @@ ngx_http_conduit_hub_all_tell(ngx_http_conduit_hub_conn_t *conn,
     told = (view->begun && conn->seen >= view->begun) ? CONDUIT_HOOK_STARTED
                                                       : 0;
 
-    ngx_http_conduit_hub_news_send(news, conn,
-                                   conduit_hub_due(&told, view->status)
-                                   & conn->events);
+    if (conn->lately && ngx_http_conduit_hub_lately(conn, view, &told)) {
+        return;
+    }
+
+    events = conduit_hub_due(&told, view->status) & conn->events;
+
+    ngx_http_conduit_hub_news_send(news, conn, events);
+
+    if (conn->roams) {
+        ngx_http_conduit_hub_lately_told(conn, view, told);
+    }
 }

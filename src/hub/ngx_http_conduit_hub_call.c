@@ -177,6 +177,7 @@ ngx_http_conduit_hub_method(ngx_http_conduit_hub_conn_t *conn,
 
         if (known) {
             ngx_http_conduit_hub_unsubscribe(conn, id);
+            ngx_http_conduit_hub_owed_cancel(conn, id);
         }
 
         ngx_http_conduit_hub_complete(conn, msg, NULL, NULL, 0);
@@ -194,6 +195,7 @@ ngx_http_conduit_hub_method(ngx_http_conduit_hub_conn_t *conn,
 
     case CONDUIT_HUB_UNSUBSCRIBE_ALL:
         ngx_http_conduit_hub_unsubscribe_all(conn);
+        ngx_http_conduit_hub_owed_cancel(conn, NULL);
         ngx_http_conduit_hub_complete(conn, msg, NULL, NULL, 0);
         return NULL;
 

@@ -14,6 +14,7 @@
 #include <ngx_http_conduit_watch.h>
 #include <ngx_conduit_drain.h>
 #include <conduit_hub.h>
+#include <conduit_session.h>
 #include <conduit_signalr.h>
 #include <conduit_ws.h>
 
@@ -126,6 +127,24 @@ typedef struct {
 } ngx_http_conduit_hub_heir_t;
 
 
+/* of all tasks, what the client was told of some at another host */
+
+typedef struct {
+    ngx_uint_t                        n;
+    ngx_uint_t                        size;
+    conduit_session_sub_t             subs[1];
+} ngx_http_conduit_hub_lately_t;
+
+
+/* it is asked of other hosts */
+
+typedef struct {
+    ngx_http_conduit_hub_conn_t      *conn;
+    ngx_http_conduit_waiter_t         waiter;
+    ngx_event_t                       timer;       /* to ask again */
+} ngx_http_conduit_hub_quest_t;
+
+
 /* stateful reconnect: the numbers of messages, and ours as sent */
 
 typedef struct {
@@ -196,6 +215,8 @@ struct ngx_http_conduit_hub_conn_s {
     unsigned                          fresh:1;     /* an invocation again */
     unsigned                          broken:1;    /* hangs up then */
     unsigned                          answered:1;  /* ends when all is sent */
+    unsigned                          roams:1;     /* all tasks are owed, as */
+                                                   /* they are since a time */
 
     ngx_queue_t                       queue;       /* key->conns */
     ngx_queue_t                       all;         /* key->all, or at first */
@@ -203,9 +224,13 @@ struct ngx_http_conduit_hub_conn_s {
     ngx_queue_t                       subs;
     ngx_queue_t                       cancels;     /* wait for the store */
     ngx_queue_t                       parked;      /* wait for other hosts */
+    ngx_queue_t                       owed;        /* subscriptions that do */
     ngx_http_conduit_hub_key_t       *key;
     ngx_http_request_t               *request;     /* until it is freed */
     ngx_http_conduit_hub_heir_t      *heir;
+    ngx_http_conduit_hub_quest_t     *quest;
+    ngx_http_conduit_hub_lately_t    *lately;      /* or NULL */
+    int64_t                           since;       /* ms */
 
     ngx_http_conduit_hub_out_t       *last;        /* of out */
     size_t                            sent;        /* of the first */
@@ -225,6 +250,8 @@ struct ngx_http_conduit_hub_conn_s {
     u_char                            from[NGX_HTTP_CONDUIT_HUB_ID];
     uint32_t                          claim;
     u_short                           nsubs;
+    u_short                           nowed;
+    u_short                           sought;      /* from, so often */
 };
 
 
@@ -396,6 +423,43 @@ void ngx_http_conduit_hub_inbox(ngx_http_conduit_hub_conn_t *conn);
 /* takes over what the predecessor was subscribed to, if there is one */
 void ngx_http_conduit_hub_succeed(ngx_http_conduit_hub_conn_t *conn);
 
+/* NGX_AGAIN: other hosts are asked for the predecessor, then succeed() again */
+ngx_int_t ngx_http_conduit_hub_seek(ngx_http_conduit_hub_conn_t *conn);
+void ngx_http_conduit_hub_seek_end(ngx_http_conduit_hub_conn_t *conn);
+
+
+/*
+ * A subscription goes on: at once, or it is owed until the zone is up to date
+ * about its task, and is a part of the state meanwhile.  kept is NULL for the
+ * one to all tasks, of another host.
+ */
+
+ngx_int_t ngx_http_conduit_hub_owe(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_sub_t *kept);
+u_char *ngx_http_conduit_hub_owed(ngx_http_conduit_hub_conn_t *conn,
+    u_char *p, ngx_uint_t again);
+void ngx_http_conduit_hub_owed_free(ngx_http_conduit_hub_conn_t *conn);
+
+/* one of them is not wanted any more (id is NULL: the one to all) */
+void ngx_http_conduit_hub_owed_cancel(ngx_http_conduit_hub_conn_t *conn,
+    u_char *id);
+
+/* of all tasks: kept, written, asked (nothing is to be told), forgotten */
+
+ngx_int_t ngx_http_conduit_hub_lately_add(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_sub_t *kept);
+u_char *ngx_http_conduit_hub_lately_write(ngx_http_conduit_hub_conn_t *conn,
+    u_char *p);
+ngx_uint_t ngx_http_conduit_hub_lately(ngx_http_conduit_hub_conn_t *conn,
+    ngx_http_conduit_view_t *view, unsigned *told);
+void ngx_http_conduit_hub_lately_told(ngx_http_conduit_hub_conn_t *conn,
+    ngx_http_conduit_view_t *view, unsigned told);
+void ngx_http_conduit_hub_lately_prune(ngx_http_conduit_hub_conn_t *conn);
+void ngx_http_conduit_hub_lately_free(ngx_http_conduit_hub_conn_t *conn);
+
+#define ngx_http_conduit_hub_nlately(conn)                                    \
+    ((conn)->lately ? (conn)->lately->n : 0)
+
 
 /* stateful reconnect, see there */
 
@@ -460,6 +524,9 @@ void ngx_http_conduit_hub_subs_free(ngx_http_conduit_hub_conn_t *conn);
 /* the current state, after subscribe() */
 void ngx_http_conduit_hub_sub_look(ngx_http_conduit_hub_sub_t *sub);
 ngx_int_t ngx_http_conduit_hub_all_begin(ngx_http_conduit_hub_conn_t *conn);
+
+/* NGX_AGAIN: the client has to read first, call it again */
+ngx_int_t ngx_http_conduit_hub_all_resume(ngx_http_conduit_hub_conn_t *conn);
 void ngx_http_conduit_hub_all_look(ngx_http_conduit_hub_conn_t *conn);
 
 /* whether the client reads what is sent */

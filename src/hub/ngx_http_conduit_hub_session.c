@@ -249,7 +249,8 @@ ngx_http_conduit_hub_leave(ngx_http_conduit_hub_conn_t *conn,
 
     if (how == NGX_HTTP_CONDUIT_SESSION_REST
         || (how == NGX_HTTP_CONDUIT_SESSION_END && conn->named
-            && (conn->nsubs || conn->all_subs || conn->succeeds)))
+            && (conn->nsubs || conn->all_subs || conn->succeeds
+                || conn->nowed || conn->roams)))
     {
         state = ngx_http_conduit_hub_keep_state(conn, &len);
 
@@ -271,6 +272,9 @@ ngx_http_conduit_hub_leave(ngx_http_conduit_hub_conn_t *conn,
 
     ngx_http_conduit_watch_del(cdmcf, &conn->watcher);
     ngx_http_conduit_hub_heir_free(conn);
+    ngx_http_conduit_hub_seek_end(conn);
+    ngx_http_conduit_hub_owed_free(conn);
+    ngx_http_conduit_hub_lately_free(conn);
     ngx_http_conduit_hub_subs_free(conn);
 }
 
@@ -397,7 +401,7 @@ ngx_http_conduit_hub_succeed(ngx_http_conduit_hub_conn_t *conn)
     ngx_http_conduit_main_conf_t     *cdmcf;
     ngx_http_conduit_session_want_t   want;
 
-    if (!conn->succeeds || conn->left) {
+    if (!conn->succeeds || conn->left || conn->quest) {
         return;
     }
 
@@ -443,8 +447,16 @@ ngx_http_conduit_hub_succeed(ngx_http_conduit_hub_conn_t *conn)
         return;
     }
 
-    conn->succeeds = 0;
     ngx_http_conduit_hub_heir_free(conn);
+
+    if (rc != NGX_HTTP_CONDUIT_SESSION_OK
+        && ngx_http_conduit_hub_seek(conn) == NGX_AGAIN)
+    {
+        ngx_free(state);
+        return;
+    }
+
+    conn->succeeds = 0;
 
     if (rc == NGX_HTTP_CONDUIT_SESSION_OK) {
 
@@ -539,14 +551,27 @@ ngx_http_conduit_hub_post(ngx_http_conduit_main_conf_t *cdmcf,
 
 ngx_int_t
 ngx_http_conduit_hub_roam(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_hub_peer_t *peer, ngx_str_t *data,
+    ngx_http_conduit_hub_peer_t *peer, ngx_uint_t verb, ngx_str_t *data,
     ngx_http_conduit_waiter_t *waiter)
 {
     ngx_http_conduit_session_want_t  want;
 
     ngx_http_conduit_hub_want(&want, cdmcf, peer);
+    want.verb = verb;
 
     return cdmcf->engine->session(cdmcf, &want, data, waiter);
+}
+
+
+ngx_uint_t
+ngx_http_conduit_hub_here(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_hub_peer_t *peer)
+{
+    ngx_http_conduit_session_want_t  want;
+
+    ngx_http_conduit_hub_want(&want, cdmcf, peer);
+
+    return ngx_http_conduit_session_here(&cdmcf->zone, &want);
 }
 
 

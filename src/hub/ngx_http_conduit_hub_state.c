@@ -61,10 +61,14 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
     session.flags = (conn->shaken ? CONDUIT_SESSION_SHAKEN : 0)
                     | (conn->binary ? CONDUIT_SESSION_BINARY : 0)
                     | (conn->all_subs ? CONDUIT_SESSION_ALL : 0)
-                    | (conn->resume ? CONDUIT_SESSION_STATEFUL : 0);
+                    | (conn->resume ? CONDUIT_SESSION_STATEFUL : 0)
+                    | (conn->roams ? CONDUIT_SESSION_ALL
+                                     | CONDUIT_SESSION_ROAMS : 0);
     session.events = conn->events;
-    session.seen = unsure ? conn->sure : conn->seen;
-    session.nsubs = conn->nsubs;
+    session.seen = (unsure && !conn->roams) ? conn->sure : conn->seen;
+    session.since = (uint64_t) conn->since;
+    session.nsubs = conn->nsubs + conn->nowed
+                    + ngx_http_conduit_hub_nlately(conn);
 
     if (conn->resume) {
         session.sent = conn->resume->sent;
@@ -96,6 +100,9 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
 
         p = conduit_session_write_sub(p, &kept);
     }
+
+    p = ngx_http_conduit_hub_owed(conn, p, unsure);
+    p = ngx_http_conduit_hub_lately_write(conn, p);
 
     for (out = ngx_http_conduit_hub_unsent(conn); out; out = out->next) {
         p = conduit_session_write_message(p,
@@ -154,7 +161,8 @@ ngx_http_conduit_hub_state_size(ngx_http_conduit_hub_conn_t *conn)
     ngx_http_conduit_hub_out_t  *out;
 
     size = CONDUIT_SESSION_HEAD + conn->in_len
-           + conn->nsubs * CONDUIT_SESSION_SUB;
+           + (conn->nsubs + conn->nowed + ngx_http_conduit_hub_nlately(conn))
+             * CONDUIT_SESSION_SUB;
 
     for (out = ngx_http_conduit_hub_unsent(conn); out; out = out->next) {
         size += CONDUIT_SESSION_MESSAGE + out->msg->len;
@@ -303,26 +311,12 @@ static ngx_int_t
 ngx_http_conduit_hub_restore_sub(ngx_http_conduit_hub_conn_t *conn,
     conduit_session_sub_t *kept)
 {
-    ngx_int_t                    rc;
-    ngx_http_conduit_hub_sub_t  *sub;
-
-    if (ngx_http_conduit_hub_subscribed(conn, kept->task)) {
-        return NGX_OK;
+    if (kept->events == 0) {
+        return ngx_http_conduit_hub_lately_add(conn, kept);
     }
 
-    rc = ngx_http_conduit_hub_subscribe(conn, kept->task, kept->events, &sub);
-
-    if (rc != NGX_OK) {
-        return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
-    }
-
-    sub->sequence = kept->sequence;
-    sub->told = kept->told;
-    ngx_http_conduit_hub_changed(conn);
-
-    ngx_http_conduit_hub_sub_look(sub);
-
-    return NGX_OK;
+    return ngx_http_conduit_hub_subscribed(conn, kept->task)
+           ? NGX_OK : ngx_http_conduit_hub_owe(conn, kept);
 }
 
 
@@ -330,8 +324,19 @@ static ngx_int_t
 ngx_http_conduit_hub_restore_all(ngx_http_conduit_hub_conn_t *conn,
     conduit_session_t *session)
 {
-    if (!(session->flags & CONDUIT_SESSION_ALL) || conn->all_subs) {
+    if (!(session->flags & CONDUIT_SESSION_ALL) || conn->all_subs
+        || conn->roams)
+    {
         return NGX_OK;
+    }
+
+    if (session->flags & CONDUIT_SESSION_ROAMS) {
+        conn->roams = 1;
+        conn->seen = session->seen;
+        conn->since = (int64_t) session->since;
+        conn->events = (u_char) session->events;
+
+        return ngx_http_conduit_hub_owe(conn, NULL);
     }
 
     if (ngx_http_conduit_hub_subscribe_all(conn, session->events) != NGX_OK) {

@@ -18,6 +18,7 @@ conduit_session_write(u_char *dst, const conduit_session_t *session)
     *dst++ = (u_char) session->events;
 
     dst = conduit_session_put(dst, session->seen, 8);
+    dst = conduit_session_put(dst, session->since, 8);
     dst = conduit_session_put(dst, session->sent, 8);
     dst = conduit_session_put(dst, session->received, 8);
 
@@ -64,6 +65,53 @@ conduit_session_write_message(u_char *dst, const u_char *data, size_t len)
 }
 
 
+u_char *
+conduit_session_roam(u_char *dst, const conduit_str_t *text, uint64_t since,
+    const conduit_session_sub_t *told, size_t n)
+{
+    u_char                    *p;
+    conduit_session_t          session;
+    conduit_session_reader_t   reader;
+
+    if (conduit_session_read(&session, &reader, text) != CONDUIT_OK) {
+        return dst;
+    }
+
+    session.flags |= CONDUIT_SESSION_ROAMS;
+    session.seen = 0;
+    session.since = since;
+    session.nsubs += n;
+
+    p = conduit_session_write(dst, &session);
+
+    while (n--) {
+        p = conduit_session_write_sub(p, told++);
+    }
+
+    memcpy(p, reader.pos, reader.last - reader.pos);
+
+    return p + (reader.last - reader.pos);
+}
+
+
+uint64_t
+conduit_session_seen(const u_char *text, size_t len)
+{
+    text += 2;
+
+    return (len < CONDUIT_SESSION_HEAD) ? 0 : conduit_session_get(&text, 8);
+}
+
+
+void
+conduit_session_land(u_char *text, size_t len, uint64_t seen)
+{
+    if (len >= CONDUIT_SESSION_HEAD) {
+        (void) conduit_session_put(text + 2, seen, 8);
+    }
+}
+
+
 int
 conduit_session_read(conduit_session_t *session,
     conduit_session_reader_t *reader, const conduit_str_t *text)
@@ -81,6 +129,7 @@ conduit_session_read(conduit_session_t *session,
     session->flags = *p++;
     session->events = *p++;
     session->seen = conduit_session_get(&p, 8);
+    session->since = conduit_session_get(&p, 8);
     session->sent = conduit_session_get(&p, 8);
     session->received = conduit_session_get(&p, 8);
 

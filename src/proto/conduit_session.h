@@ -25,6 +25,7 @@
 #define CONDUIT_SESSION_BINARY     0x02     /* MessagePack */
 #define CONDUIT_SESSION_ALL        0x04     /* subscribed to all tasks */
 #define CONDUIT_SESSION_STATEFUL   0x08     /* messages are acknowledged */
+#define CONDUIT_SESSION_ROAMS      0x10     /* from another host */
 
 #define CONDUIT_SESSION_SUBS_MAX   65535
 
@@ -32,7 +33,9 @@
 typedef struct {
     unsigned       flags;         /* CONDUIT_SESSION_* */
     unsigned       events;        /* of all tasks, 0 to 255 */
-    uint64_t       seen;          /* stamp of all tasks */
+    uint64_t       seen;          /* stamp of all tasks, at this host */
+    uint64_t       since;         /* ROAMS: unknown may be what has changed */
+                                  /* since that time, ms */
     uint64_t       sent;          /* messages, with those that follow */
     uint64_t       received;      /* messages */
     u_char         from[CONDUIT_SESSION_ID];       /* whom to succeed; or 0 */
@@ -41,6 +44,8 @@ typedef struct {
     conduit_str_t  input;         /* the begin of a message */
 } conduit_session_t;
 
+
+/* without events it is no subscription: of all tasks, what was told of one */
 
 typedef struct {
     u_char         task[CONDUIT_SESSION_ID];
@@ -64,7 +69,7 @@ typedef struct {
  * delivered, oldest first.  Each function returns the end of what it wrote.
  */
 
-#define CONDUIT_SESSION_HEAD     80      /* without the input */
+#define CONDUIT_SESSION_HEAD     88      /* without the input */
 #define CONDUIT_SESSION_SUB      26
 #define CONDUIT_SESSION_MESSAGE  4       /* before the bytes of each */
 
@@ -73,6 +78,22 @@ u_char *conduit_session_write_sub(u_char *dst,
     const conduit_session_sub_t *sub);
 u_char *conduit_session_write_message(u_char *dst, const u_char *data,
     size_t len);
+
+/*
+ * A state goes to another host: writes its text anew, n * SUB bytes longer, by
+ * a time and what was told of n tasks in place of the stamp.  Returns the end.
+ */
+
+u_char *conduit_session_roam(u_char *dst, const conduit_str_t *text,
+    uint64_t since, const conduit_session_sub_t *told, size_t n);
+
+/* that stamp; 0: the text is none */
+
+uint64_t conduit_session_seen(const u_char *text, size_t len);
+
+/* it has come to a host, which is known up to that stamp (0: not at all) */
+
+void conduit_session_land(u_char *text, size_t len, uint64_t seen);
 
 /*
  * Reads the head; what it holds is a part of the text.  CONDUIT_OK, or

@@ -5,6 +5,19 @@
 
 
 #include <ngx_http_conduit_engine.h>
+#include <conduit_request.h>
+
+
+/*
+ * Tasks that are looked through for what was told of them; a client is told
+ * again of what is not found.
+ */
+
+#define NGX_HTTP_CONDUIT_TOLD_WALK  4096
+
+
+static ngx_queue_t *ngx_http_conduit_changes_behind_locked(
+    ngx_http_conduit_key_node_t *key, uint64_t seen);
 
 
 ngx_uint_t
@@ -46,15 +59,7 @@ ngx_http_conduit_task_changes(ngx_http_conduit_main_conf_t *cdmcf,
 
     ngx_http_conduit_zone_lock(zone);
 
-    for (q = ngx_queue_last(head); q != head; q = ngx_queue_prev(q)) {
-        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
-
-        if (node->stamp <= seen) {
-            break;
-        }
-    }
-
-    q = ngx_queue_next(q);
+    q = ngx_http_conduit_changes_behind_locked(key, seen);
 
     for (i = 0; i < n && q != head; i++, q = ngx_queue_next(q)) {
         node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
@@ -102,4 +107,148 @@ ngx_http_conduit_task_unfinished(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_zone_unlock(zone);
 
     return i;
+}
+
+
+ngx_uint_t
+ngx_http_conduit_task_told(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, uint64_t seen, int64_t *since,
+    conduit_session_sub_t *told, ngx_uint_t n)
+{
+    ngx_uint_t                     i, walked;
+    ngx_queue_t                   *q, *head;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    i = 0;
+    walked = 0;
+    zone = &cdmcf->zone;
+    head = &key->changes;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    for (q = ngx_queue_last(head);
+         q != head && i < n && walked < NGX_HTTP_CONDUIT_TOLD_WALK;
+         q = ngx_queue_prev(q))
+    {
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
+
+        if (node->stamp > seen) {
+
+            if (node->updated < *since) {
+                *since = node->updated;
+            }
+
+            if (node->begun == 0 || node->begun > seen) {
+                continue;
+            }
+
+        } else {
+            walked++;
+
+            if (node->updated < *since) {
+                continue;
+            }
+        }
+
+        ngx_memcpy(told[i].task, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+        told[i].sequence = (node->stamp > seen) ? 0 : node->sequence;
+        told[i].told = (node->begun && node->begun <= seen)
+                       ? CONDUIT_HOOK_STARTED : 0;
+        told[i].events = 0;
+
+        i++;
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return i;
+}
+
+
+ngx_uint_t
+ngx_http_conduit_task_unheard(ngx_http_conduit_main_conf_t *cdmcf,
+    conduit_session_sub_t *told, ngx_uint_t n)
+{
+    ngx_uint_t                     i, left;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    left = 0;
+    zone = &cdmcf->zone;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    for (i = 0; i < n; i++) {
+        node = ngx_http_conduit_node_find_locked(zone, told[i].task);
+
+        if (node == NULL || node->sequence < told[i].sequence
+            || (told[i].told && node->begun == 0))
+        {
+            told[left++] = told[i];
+        }
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return left;
+}
+
+
+ngx_uint_t
+ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, uint64_t seen, int64_t since,
+    ngx_http_conduit_changed_t *changed, ngx_uint_t n, uint64_t *stamp)
+{
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q, *head;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    i = 0;
+    zone = &cdmcf->zone;
+    head = &key->changes;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    *stamp = zone->sh->stamp;
+
+    for (q = ngx_http_conduit_changes_behind_locked(key, seen);
+         q != head && i < n;
+         q = ngx_queue_next(q))
+    {
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
+
+        if (node->updated >= since) {
+            ngx_memcpy(changed[i].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+            changed[i++].stamp = node->stamp;
+        }
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return i;
+}
+
+
+/* the first one that has changed since, or the list's head */
+
+static ngx_queue_t *
+ngx_http_conduit_changes_behind_locked(ngx_http_conduit_key_node_t *key,
+    uint64_t seen)
+{
+    ngx_queue_t                   *q, *head;
+    ngx_http_conduit_task_node_t  *node;
+
+    head = &key->changes;
+
+    for (q = ngx_queue_last(head); q != head; q = ngx_queue_prev(q)) {
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
+
+        if (node->stamp <= seen) {
+            break;
+        }
+    }
+
+    return ngx_queue_next(q);
 }

@@ -113,10 +113,10 @@ struct ngx_http_conduit_engine_s {
                                        ngx_http_conduit_waiter_t *waiter);
 
     /*
-     * Has another host take what a client POSTs to a session there, or end it
-     * (data is NULL).  NGX_AGAIN: the handler gets the result, SESSION_*, or
-     * NGX_ERROR: it is not known; NGX_DECLINED: there is no other host;
-     * NGX_ERROR: others cannot be asked.
+     * Has another host take what a client POSTs to a session there, or end
+     * it, or hand it over, by the verb of want.  NGX_AGAIN: the handler gets
+     * the result, SESSION_*, or NGX_ERROR: it is not known; NGX_DECLINED:
+     * there is no other host; NGX_ERROR: others cannot be asked.
      */
 
     ngx_int_t                       (*session)(

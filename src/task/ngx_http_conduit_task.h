@@ -12,6 +12,7 @@
 #include <ngx_http_conduit_provider.h>
 #include <ngx_http_conduit_store.h>
 #include <conduit_id.h>
+#include <conduit_session.h>
 #include <conduit_task.h>
 
 
@@ -244,6 +245,28 @@ ngx_uint_t ngx_http_conduit_task_changes(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_changed_t *changed, ngx_uint_t n);
 ngx_uint_t ngx_http_conduit_task_unfinished(
     ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_key_node_t *key,
+    ngx_http_conduit_changed_t *changed, ngx_uint_t n, uint64_t *stamp);
+
+/*
+ * The same for a watcher that goes on at another host, whose stamps are others:
+ * what it was told up to a stamp is told by sequences, of tasks that have not
+ * changed before *since (ms), which becomes as early as what it has missed.
+ * Up to n, latest first; without events.
+ */
+
+ngx_uint_t ngx_http_conduit_task_told(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, uint64_t seen, int64_t *since,
+    conduit_session_sub_t *told, ngx_uint_t n);
+
+/* there: what of it this host has not heard of yet; returns how much is left */
+
+ngx_uint_t ngx_http_conduit_task_unheard(ngx_http_conduit_main_conf_t *cdmcf,
+    conduit_session_sub_t *told, ngx_uint_t n);
+
+/* and as changes(), without what has changed before; stamp as above */
+
+ngx_uint_t ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, uint64_t seen, int64_t since,
     ngx_http_conduit_changed_t *changed, ngx_uint_t n, uint64_t *stamp);
 
 

@@ -135,7 +135,7 @@ ngx_http_conduit_session_claim_locked(ngx_http_conduit_zone_t *zone,
             return NGX_HTTP_CONDUIT_SESSION_BYE;
         }
 
-        return NGX_HTTP_CONDUIT_SESSION_NONE;
+        return ngx_http_conduit_session_none_locked(s);
     }
 
     if (s->transport != want->transport) {
@@ -365,7 +365,7 @@ ngx_http_conduit_session_post(ngx_http_conduit_zone_t *zone,
     s = ngx_http_conduit_session_wanted_locked(zone, want);
 
     if (s == NULL || s->ended) {
-        rc = NGX_HTTP_CONDUIT_SESSION_NONE;
+        rc = ngx_http_conduit_session_none_locked(s);
 
     } else if (s->transport == NGX_HTTP_CONDUIT_SESSION_WS) {
         rc = NGX_HTTP_CONDUIT_SESSION_OTHER;
@@ -405,7 +405,7 @@ ngx_http_conduit_session_delete(ngx_http_conduit_zone_t *zone,
     s = ngx_http_conduit_session_wanted_locked(zone, want);
 
     if (s == NULL || (s->ended && !s->farewell)) {
-        rc = NGX_HTTP_CONDUIT_SESSION_NONE;
+        rc = ngx_http_conduit_session_none_locked(s);
 
     } else if (s->transport != NGX_HTTP_CONDUIT_SESSION_LP) {
         rc = s->ended ? NGX_HTTP_CONDUIT_SESSION_NONE

@@ -7,10 +7,6 @@
 #include <ngx_http_conduit_session_node.h>
 
 
-/* subscriptions of one that has ended can be taken over for */
-
-#define NGX_HTTP_CONDUIT_SESSION_AGE  60000
-
 /* sessions that are swept in one hold of the lock, at most */
 
 #define NGX_HTTP_CONDUIT_SESSION_STRIDE  256
@@ -227,10 +223,28 @@ ngx_http_conduit_session_free_locked(ngx_http_conduit_zone_t *zone,
 }
 
 
+void
+ngx_http_conduit_session_end_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_session_t *s)
+{
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = zone->sh;
+
+    if (!s->ended) {
+        (void) ngx_atomic_fetch_add(&sh->counters.hub_closed, 1);
+        (void) ngx_atomic_fetch_add(&sh->counters.hub_duration_sum,
+                                    ngx_current_msec - s->opened);
+    }
+
+    ngx_http_conduit_session_off_locked(zone, s);
+}
+
+
 /* its seat is free at once; what is left is for a successor */
 
 void
-ngx_http_conduit_session_end_locked(ngx_http_conduit_zone_t *zone,
+ngx_http_conduit_session_off_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_t *s)
 {
     ngx_http_conduit_sh_t  *sh;
@@ -252,10 +266,6 @@ ngx_http_conduit_session_end_locked(ngx_http_conduit_zone_t *zone,
 
     ngx_http_conduit_session_age_locked(s, &sh->ended,
                                         NGX_HTTP_CONDUIT_SESSION_AGE);
-
-    (void) ngx_atomic_fetch_add(&sh->counters.hub_closed, 1);
-    (void) ngx_atomic_fetch_add(&sh->counters.hub_duration_sum,
-                                ngx_current_msec - s->opened);
 }
 
 

@@ -18,6 +18,10 @@
 
 #define NGX_HTTP_CONDUIT_SESSION_GAP  15000
 
+/* subscriptions of one that has ended can be taken over for */
+
+#define NGX_HTTP_CONDUIT_SESSION_AGE  60000
+
 
 void ngx_http_conduit_session_link_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_t *s);
@@ -29,9 +33,13 @@ ngx_http_conduit_session_t *ngx_http_conduit_session_owned_locked(
     ngx_http_conduit_zone_t *zone, u_char *id, uint32_t claim);
 ngx_http_conduit_session_t *ngx_http_conduit_session_wanted_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want);
+ngx_http_conduit_session_e ngx_http_conduit_session_none_locked(
+    ngx_http_conduit_session_t *s);
 void ngx_http_conduit_session_own_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_t *s);
 void ngx_http_conduit_session_end_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_session_t *s);
+void ngx_http_conduit_session_off_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_t *s);
 void ngx_http_conduit_session_age_locked(
     ngx_http_conduit_session_t *s, ngx_queue_t *ages, ngx_msec_t ms);

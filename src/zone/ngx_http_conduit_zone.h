@@ -49,7 +49,7 @@
  */
 
 
-#define NGX_HTTP_CONDUIT_LAYOUT       7
+#define NGX_HTTP_CONDUIT_LAYOUT       8
 
 #define NGX_HTTP_CONDUIT_ID_LEN       16
 #define NGX_HTTP_CONDUIT_CELLS        128
@@ -456,7 +456,10 @@ struct ngx_http_conduit_session_s {
     ngx_http_conduit_text_t             inbox;
     ngx_http_conduit_text_t             state;     /* see conduit_session.h */
     ngx_msec_t                          expires;
-    ngx_msec_t                          opened;
+    union {
+        ngx_msec_t                      opened;
+        uint64_t                        seen;      /* if moved: the stamp */
+    };                                             /* that it knew */
     uint32_t                            claim;     /* the latest */
     uint32_t                            holder;    /* the owner's */
     u_char                              owner;     /* cell, or NOBODY */
@@ -468,6 +471,7 @@ struct ngx_http_conduit_session_s {
     unsigned                            retire:1;  /* a successor is there */
     unsigned                            ended:1;
     unsigned                            farewell:1;    /* a poll is owed */
+    unsigned                            moved:1;   /* to another host */
 };
 
 
@@ -781,8 +785,14 @@ typedef enum {
     NGX_HTTP_CONDUIT_SESSION_KEY_FULL,
     NGX_HTTP_CONDUIT_SESSION_FULL,
     NGX_HTTP_CONDUIT_SESSION_INBOX_FULL,
-    NGX_HTTP_CONDUIT_SESSION_NOMEM
+    NGX_HTTP_CONDUIT_SESSION_NOMEM,
+    NGX_HTTP_CONDUIT_SESSION_MOVED         /* on its way to another host */
 } ngx_http_conduit_session_e;
+
+/* it may be at another host */
+#define ngx_http_conduit_session_away(rc)                                     \
+    ((rc) == NGX_HTTP_CONDUIT_SESSION_NONE                                    \
+     || (rc) == NGX_HTTP_CONDUIT_SESSION_MOVED)
 
 /* how an owner leaves; all but REST end the session */
 
@@ -804,9 +814,30 @@ typedef struct {
     ngx_uint_t                          transport;
     ngx_uint_t                          per_key;   /* limits */
     ngx_uint_t                          total;
+    ngx_uint_t                          verb;      /* for other hosts */
     unsigned                            named:1;
     unsigned                            fresh:1;   /* may be made */
 } ngx_http_conduit_session_want_t;
+
+/* what may be asked of other hosts */
+
+#define NGX_HTTP_CONDUIT_SESSION_POST     'p'
+#define NGX_HTTP_CONDUIT_SESSION_DELETE   'd'
+#define NGX_HTTP_CONDUIT_SESSION_TAKE     't'  /* goes on here */
+#define NGX_HTTP_CONDUIT_SESSION_SUCCEED  's'  /* ends, has a successor here */
+
+/* a session that goes to another host */
+
+typedef struct {
+    u_char                             *data;      /* state, then inbox */
+    size_t                              size;
+    size_t                              state;     /* bytes */
+    size_t                              inbox;
+    ngx_uint_t                          transport;
+    ngx_msec_t                          age;
+    unsigned                            resumable:1;
+    unsigned                            ended:1;
+} ngx_http_conduit_parcel_t;
 
 /* is there room for one more?  OK, KEY_FULL or FULL */
 ngx_http_conduit_session_e ngx_http_conduit_session_room(
@@ -868,6 +899,25 @@ ngx_http_conduit_session_e ngx_http_conduit_session_delete(
 ngx_http_conduit_session_e ngx_http_conduit_session_succeed(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
     u_char *dst, size_t size, size_t *len, ngx_http_conduit_rings_t *rings);
+
+/*
+ * Another host takes a session, or what it leaves for a successor; *claim is 0
+ * at first.  OK: it is in the parcel, and gone from here; MORE: the same, with
+ * a buffer of state and inbox bytes; WAIT: look again when woken; or why not.
+ */
+ngx_http_conduit_session_e ngx_http_conduit_session_part(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
+    uint32_t *claim, ngx_http_conduit_parcel_t *parcel,
+    ngx_http_conduit_rings_t *rings);
+
+/* one has come from another host; OK or NOMEM */
+ngx_http_conduit_session_e ngx_http_conduit_session_adopt(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
+    ngx_http_conduit_parcel_t *parcel);
+
+/* does it live here? */
+ngx_uint_t ngx_http_conduit_session_here(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_session_want_t *want);
 
 /* ends what has rested, and forgets what has ended, for too long */
 void ngx_http_conduit_session_sweep(ngx_http_conduit_zone_t *zone,

@@ -62,6 +62,19 @@ def connect(a, b, transport):
     return hub
 
 
+def by_turns(hub, *apis):
+    """Each request goes to the next one."""
+
+    request = hub.ws.request
+    count = iter(range(1000000))
+
+    def sent(method, body=None, timeout=None):
+        hub.ws.port = apis[next(count) % len(apis)].port()
+        return request(method, body, timeout)
+
+    hub.ws.request = sent
+
+
 def known(a, b):
     """Waits for b to know a."""
 
@@ -194,6 +207,176 @@ def test_outage(t):
         near.close()
 
 
+def test_polls(t):
+    """A connection whose polls go to the hosts in turn."""
+
+    with Redis() as redis, host(t, redis, 'a', workers=2) as a, \
+            host(t, redis, 'b', a, workers=2) as b, \
+            host(t, redis, 'c', a) as c:
+
+        for one, other in (a, b), (b, c), (c, a), (a, c), (b, a), (c, b):
+            known(one, other)
+
+        for turns in (a, b), (a, b, c):
+            hub = Hub(a.port(), a.secrets['alice'], transport='LongPolling',
+                      handshake=False)
+            by_turns(hub, *turns)
+            hub.handshake()
+
+            for i in range(6):
+                owner = (a, b, c)[i % 3]
+                task = owner.alice.image('sandbox:duration=300ms')['task_id']
+                r = hub.invoke('SubscribeToTask', task)
+                events = hub.until('TaskCompleted')
+                progress = [x[1][1] for x in events[:-1]]
+                t.ok('error' not in r and events[-1][1][0] == task
+                     and progress == sorted(progress),
+                     'polls of %d hosts' % len(turns)) or t.diag((r, events))
+
+            t.eq(hub.ws.request('DELETE').status, 202, 'ended')
+            t.eq({hub.ws.poll().status for x in range(3)}, {404},
+                 'and gone everywhere')
+
+
+def rounds(t, hub, hosts, hop, what, once):
+    """Events of all tasks, for a client that goes from host to host."""
+
+    hub.invoke('SubscribeToAllTasks')
+    events = []
+
+    for i in range(4):
+        tasks = {x.alice.image('sandbox:duration=%dms' % ms,
+                               size='256x256')['task_id']
+                 for x in hosts for ms in (100, 300, 700)}
+
+        if hop:
+            hub = hop(hub, i)
+
+        while tasks:
+            events.append(hub.event())
+
+            if events[-1][0] == 'TaskCompleted':
+                tasks.discard(events[-1][1][0])
+
+    told = {}
+    for target, arguments in events:
+        told.setdefault(arguments[0], []).append(target)
+
+    t.eq(len(told), 4 * 3 * len(hosts), '%s: all of them' % what)
+    if once:
+        for target in 'TaskStarted', 'TaskCompleted':
+            t.eq([x for x in told.values() if x.count(target) > 1], [],
+                 'and each %s once' % target)
+
+    return hub
+
+
+def test_all(t):
+    """SubscribeToAllTasks goes with its client."""
+
+    with Redis() as redis, host(t, redis, 'a', workers=2) as a, \
+            host(t, redis, 'b', a, workers=2) as b, \
+            host(t, redis, 'c', a) as c:
+
+        hosts = a, b, c
+
+        for one in hosts:
+            for other in hosts:
+                if one is not other:
+                    known(one, other)
+
+        hub = Hub(a.port(), a.secrets['alice'], transport='LongPolling',
+                  handshake=False)
+        by_turns(hub, a, b, c)
+        hub.handshake()
+        rounds(t, hub, hosts, None, 'LongPolling by turns', True).close()
+
+        for transport in TRANSPORTS:
+
+            def hop(old, i):
+                new = Hub(hosts[(i + 1) % 3].port(), a.secrets['alice'],
+                          old=old.token, transport=transport)
+                return new
+
+            hub = Hub(a.port(), a.secrets['alice'], transport=transport)
+            rounds(t, hub, hosts, hop, '%s: successors' % transport,
+                   False).close()
+
+
+def test_successor(t):
+    """What a client had at one host it finds at another one."""
+
+    with Redis() as redis, host(t, redis, 'a', workers=2, gpu=HELD) as a, \
+            host(t, redis, 'b', a, workers=2, gpu=HELD) as b:
+
+        known(a, b)
+        known(b, a)
+
+        for transport in TRANSPORTS:
+            for cut in False, True:
+                task = a.alice.image('s', 'gpu-image')['task_id']
+                a.robot.worker('claim', {})
+
+                old = Hub(a.port(), a.secrets['alice'], transport=transport)
+                old.invoke('SubscribeToTask', task)
+
+                if cut and transport != 'LongPolling':
+                    old.close()
+
+                new = Hub(b.port(), b.secrets['alice'], old=old.token,
+                          transport=transport)
+
+                r = a.robot.worker('tasks/%s/complete' % task, {
+                    'data': [{'url': 'https://example.com/a.png'}]})
+                t.eq(r.status, 200, 'complete')
+
+                events = new.until('TaskCompleted')
+                t.eq(events[-1][1][0], task, '%s: a successor' % transport)
+
+                new.close()
+                old.close()
+
+
+def test_stateful(t):
+    """Stateful reconnect at another host."""
+
+    with Redis() as redis, host(t, redis, 'a', workers=2, gpu=HELD) as a, \
+            host(t, redis, 'b', a, workers=2, gpu=HELD) as b:
+
+        known(a, b)
+        known(b, a)
+
+        for closed in False, True:
+            task = a.alice.image('s', 'gpu-image')['task_id']
+            a.robot.worker('claim', {})
+
+            hub = Hub(a.port(), a.secrets['alice'], stateful=True)
+            t.ok('error' not in hub.invoke('SubscribeToTask', task),
+                 'subscribed')
+
+            if closed:
+                hub.ws.c.close()
+
+            again = WebSocket(b.port(), IMAGE_HUB + '?id=' + hub.token,
+                              key=b.secrets['alice'])
+            hub.ws, hub.records = again, []
+
+            hub.send({'type': 9, 'sequenceId': 2})
+            r = hub.next()
+            t.eq((r['type'], r['sequenceId']), (9, 1), 'goes on')
+            t.eq(hub.next()['type'], 3, 'nothing is lost')
+
+            r = a.robot.worker('tasks/%s/complete' % task, {
+                'data': [{'url': 'https://example.com/a.png'}]})
+            t.eq(r.status, 200, 'complete')
+            t.eq(hub.until('TaskCompleted')[-1][1][0], task, 'nor missed')
+
+            # the number of a message goes on, too
+
+            t.ok('error' not in hub.invoke('GetTask', task), 'GetTask')
+            hub.close()
+
+
 def test_signalr(t):
     """The npm package, whose requests go to both hosts in turn."""
 
@@ -205,7 +388,7 @@ def test_signalr(t):
         known(a, b)
         known(b, a)
 
-        for i in range(2):
+        for transport in PLAIN + PLAIN:
             task = a.alice.image('s', 'gpu-image')['task_id']
             a.robot.worker('claim', {})
 
@@ -213,7 +396,7 @@ def test_signalr(t):
                 ['node', os.path.join(CLIENTS, 'hub.mjs')],
                 env=dict(os.environ, CONDUIT_CLIENTS=modules, TASK=task,
                          CONDUIT_KEY=a.secrets['alice'], PROTOCOL='json',
-                         TRANSPORT='ServerSentEvents',
+                         TRANSPORT=transport,
                          CONDUIT_URL='http://127.0.0.1:%d%s'
                          % (b.port(1), IMAGE_HUB)),
                 stdout=subprocess.PIPE)
@@ -227,7 +410,7 @@ def test_signalr(t):
                         raise AssertionError(said)
                     said.append(json.loads(line))
 
-                t.ok(True, 'SignalR by turns')
+                t.ok(True, 'SignalR by turns, %s' % transport)
 
                 r = a.robot.worker('tasks/%s/complete' % task, {
                     'data': [{'url': 'https://example.com/a.png'}]})
@@ -247,4 +430,5 @@ def test_signalr(t):
                 client.wait()
 
 
-run(test_post, test_end, test_bounds, test_outage, test_signalr)
+run(test_post, test_end, test_bounds, test_outage, test_polls,
+    test_all, test_successor, test_stateful, test_signalr)

@@ -13,6 +13,7 @@ static size_t test_write(u_char *dst, size_t nsubs, size_t nmessages);
 static void test_round(void);
 static void test_empty(void);
 static void test_broken(void);
+static void test_roam(void);
 
 
 static void
@@ -185,12 +186,76 @@ test_broken(void)
 }
 
 
+/* to another host: the stamp is left behind, what was told goes along */
+
+static void
+test_roam(void)
+{
+    size_t                     i;
+    u_char                     buf[512], moved[512];
+    conduit_str_t              text, message;
+    conduit_session_t          session;
+    conduit_session_sub_t      sub, told[2];
+    conduit_session_reader_t   reader;
+
+    text.data = buf;
+    text.len = test_write(buf, 2, 3);
+
+    ok(conduit_session_seen(buf, text.len) == 0x0102030405060708, "its stamp");
+    ok(conduit_session_seen(buf, 10) == 0, "of no state");
+
+    for (i = 0; i < 2; i++) {
+        memset(told[i].task, 't' + i, CONDUIT_SESSION_ID);
+        told[i].sequence = 7 + i;
+        told[i].told = 1;
+        told[i].events = 0;
+    }
+
+    i = conduit_session_roam(moved, &text, 1234567890123, told, 2) - moved;
+
+    is_num(i, text.len + 2 * CONDUIT_SESSION_SUB, "longer by two");
+
+    conduit_session_land(moved, i, 42);
+
+    text.data = moved;
+    text.len = i;
+
+    is_num(conduit_session_read(&session, &reader, &text), CONDUIT_OK, "read");
+    is_num(session.flags, CONDUIT_SESSION_SHAKEN|CONDUIT_SESSION_ALL
+                          |CONDUIT_SESSION_ROAMS, "flags");
+    ok(session.seen == 42, "the stamp of where it came to");
+    ok(session.since == 1234567890123, "the time");
+    is_num(session.nsubs, 4, "subscriptions, and what was told");
+    is_mem(session.input.data, session.input.len, "{\"type\"", 7, "input");
+
+    for (i = 0; i < 4; i++) {
+        is_num(conduit_session_read_sub(&sub, &reader), CONDUIT_OK, "one");
+        is_num(sub.task[0], i < 2 ? 't' + i : 'a' + i - 2, "its task");
+        is_num(sub.events, i < 2 ? 0 : 255 - (i - 2), "its events");
+    }
+
+    for (i = 0; i < 3; i++) {
+        is_num(conduit_session_read_message(&message, &reader), CONDUIT_OK,
+               "message %zu", i);
+        is_mem(message.data, message.len, "message", i, "its bytes");
+    }
+
+    is_num(conduit_session_read_message(&message, &reader), CONDUIT_DECLINED,
+           "no more");
+
+    text.len = 10;
+
+    ok(conduit_session_roam(buf, &text, 1, told, 2) == buf, "of no state");
+}
+
+
 int
 main(void)
 {
     test_round();
     test_empty();
     test_broken();
+    test_roam();
 
     return done_testing();
 }
