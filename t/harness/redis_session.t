@@ -5,6 +5,7 @@
 # a hub connection at one host, what its client sends at another one
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -238,6 +239,42 @@ def test_polls(t):
                  'and gone everywhere')
 
 
+def test_late(t):
+    """A host that is late does not take what has gone on meanwhile."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a, workers=2) as b, \
+            host(t, redis, 'c', a) as c:
+
+        for one, other in (a, b), (a, c), (b, a), (b, c), (c, a), (c, b):
+            known(one, other)
+
+        task = a.alice.image('sandbox:duration=30s sandbox:progress=99')
+        task = task['task_id']
+
+        # one of them answers for the host
+
+        for pid in b.workers():
+            hub = Hub(c.port(), a.secrets['alice'], transport='LongPolling')
+            t.ok('error' not in hub.invoke('SubscribeToTask', task),
+                 'subscribed')
+
+            os.kill(pid, signal.SIGSTOP)
+
+            try:
+                hub.ws.port = a.port()
+                t.eq(hub.ws.poll().status, 200, 'one host is silent')
+                hub.ws.port = b.port()
+                t.eq(hub.ws.poll().status, 200, 'its other worker is not')
+
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+            t.eq({hub.ws.poll().status for _ in range(20)}, {200},
+                 'what it finds then is over')
+            hub.close()
+
+
 def rounds(t, hub, hosts, hop, what, once):
     """Events of all tasks, for a client that goes from host to host."""
 
@@ -431,4 +468,4 @@ def test_signalr(t):
 
 
 run(test_post, test_end, test_bounds, test_outage, test_polls,
-    test_all, test_successor, test_stateful, test_signalr)
+    test_late, test_all, test_successor, test_stateful, test_signalr)
