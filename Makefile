@@ -53,7 +53,7 @@ SOURCES := $(wildcard src/*.[ch] src/*/*.[ch]) src/$(NAME).map
 DEPS_BUILD = gcc make libc6-dev nginx nginx-dev libcurl4-openssl-dev \
     libjansson-dev libmsgpack-dev libhiredis-dev liblmdb-dev libssl-dev \
     zlib1g-dev ca-certificates openssl curl
-DEPS_TEST = perl procps python3 python3-venv python3-requests ffmpeg gdb \
+DEPS_TEST = perl procps iproute2 python3 python3-venv python3-requests ffmpeg gdb \
     strace nodejs clang clang-tools cppcheck prometheus redis-server \
     libnginx-mod-nchan libjson-perl \
     liblist-moreutils-perl libtest-base-perl libtest-longstring-perl \

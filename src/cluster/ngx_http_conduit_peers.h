@@ -61,6 +61,7 @@ typedef struct {
     unsigned                          doubtful:1;  /* are leases still ours? */
     ngx_uint_t                        ticks;
     ngx_uint_t                        epochs;      /* seen on a connection */
+    int64_t                           marking;     /* not confirmed yet */
     ngx_http_conduit_part_t          *parts;       /* of a cluster of Redis */
     ngx_msec_t                        connected;
     ngx_msec_t                        renewed;

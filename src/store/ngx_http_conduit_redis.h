@@ -46,6 +46,9 @@
  *     PREFIX:posts:MS:NAME   hash: permits for POSTs of a key whose rate is one
  *                            for so many milliseconds, by the 60th of that
  *                            time in which they were given
+ *     PREFIX:mark:INSTANCE@TOKEN
+ *                            string: a number that a host raises, by which it
+ *                            knows that Redis has gone back
  *     PREFIX:secret          string: what signs connection tokens
  *
  * and the channels

@@ -614,6 +614,7 @@ typedef struct {
     u_char                              secret[32];    /* of tokens */
     u_char                              life[8];   /* tells zones apart */
     u_char                              epoch[16]; /* of the shared store */
+    int64_t                             marked;    /* there, by this host */
     u_char                              parts[NGX_HTTP_CONDUIT_PARTS][16];
                                                    /* of its shards */
     void                               *journal;   /* of the embedded one */

@@ -2,7 +2,7 @@
 
 # Copyright (C) Conduit for nginx authors
 
-# Redis gone, slow, silent, restarted empty; nothing that was accepted is lost
+# Redis gone, slow, silent, restarted empty or from a copy; nothing that was accepted is lost
 
 import os
 import select
@@ -141,4 +141,33 @@ def test_silent(t):
         wait_for(lambda: health(a)['status'] == 'Healthy', 20, 'health')
 
 
-run(test_gone, test_local, test_slow, test_silent)
+def test_earlier(t):
+    """Redis comes back as it was some time ago."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        def marks():
+            return {x: int(redis.call('GET', x))
+                    for x in redis.keys('conduit:mark:*')}
+
+        before = wait_for(lambda: len(marks()) == 2 and marks(), 30,
+                          'both hosts to leave a mark')
+        redis.call('SAVE')
+
+        task = a.alice.image('sandbox:duration=50ms')['task_id']
+        a.alice.wait(task)
+
+        wait_for(lambda: all(marks()[x] > before[x] for x in before), 30,
+                 'marks that are not in the copy')
+
+        redis.stop()
+        redis.start()
+
+        a.wait_log('Redis has gone back to an earlier state')
+        b.wait_log('Redis has gone back to an earlier state')
+        wait_for(lambda: kept(redis, task) == 2, 30, 'the task in Redis')
+        t.eq(b.alice.wait(task), a.alice.wait(task), 'b knows the task of a')
+
+
+run(test_gone, test_local, test_slow, test_silent, test_earlier)
