@@ -154,7 +154,7 @@ ngx_http_conduit_parcel_look(ngx_http_conduit_watcher_t *w)
 }
 
 
-/* room for the head is left before the data */
+/* the session may grow while there is no lock, so that there is a loop */
 
 static ngx_http_conduit_session_e
 ngx_http_conduit_parcel_pack(ngx_http_conduit_leaving_t *leaving,

@@ -117,10 +117,6 @@ ngx_int_t ngx_http_conduit_hub_roam(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_hub_peer_t *peer, ngx_uint_t verb, ngx_str_t *data,
     ngx_http_conduit_waiter_t *waiter);
 
-/* does the session live at this host? */
-ngx_uint_t ngx_http_conduit_hub_here(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_hub_peer_t *peer);
-
 /* as much as one POST may bring */
 size_t ngx_http_conduit_hub_inbox_size(ngx_http_conduit_main_conf_t *cdmcf);
 

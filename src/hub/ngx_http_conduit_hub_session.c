@@ -563,18 +563,6 @@ ngx_http_conduit_hub_roam(ngx_http_conduit_main_conf_t *cdmcf,
 }
 
 
-ngx_uint_t
-ngx_http_conduit_hub_here(ngx_http_conduit_main_conf_t *cdmcf,
-    ngx_http_conduit_hub_peer_t *peer)
-{
-    ngx_http_conduit_session_want_t  want;
-
-    ngx_http_conduit_hub_want(&want, cdmcf, peer);
-
-    return ngx_http_conduit_session_here(&cdmcf->zone, &want);
-}
-
-
 size_t
 ngx_http_conduit_hub_inbox_size(ngx_http_conduit_main_conf_t *cdmcf)
 {

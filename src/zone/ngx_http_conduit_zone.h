@@ -916,7 +916,7 @@ ngx_http_conduit_session_e ngx_http_conduit_session_adopt(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
     ngx_http_conduit_parcel_t *parcel);
 
-/* does it live here? */
+/* is it here, or what it has left for a successor? */
 ngx_uint_t ngx_http_conduit_session_here(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_want_t *want);
 
