@@ -117,22 +117,4 @@ def test_changes(t):
         t.eq(a.alice.wait(task)['status'], 'failed', 'a waits for it')
 
 
-def test_takeover(t):
-    with Redis() as redis, host(t, redis, 'b') as b:
-        a = host(t, redis, 'a', b)
-
-        with a:
-            # not longer than a lease, which has to end first
-
-            task = a.alice.image('sandbox:duration=9s')['task_id']
-            a.kill_all()
-            t.eq(b.alice.status(task).status, 200, 'known on b')
-            begun = time.monotonic()
-            wait_for(lambda: 'took over task ' + task in b.error_log(), 40,
-                     'takeover')
-            t.diag('taken over after %.1f s' % (time.monotonic() - begun))
-            t.eq(b.alice.wait(task, 30)['status'], 'completed',
-                 'b brings it to its end')
-
-
-run(test_one_host, test_two_hosts, test_restart, test_changes, test_takeover)
+run(test_one_host, test_two_hosts, test_restart, test_changes)

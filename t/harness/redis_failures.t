@@ -136,13 +136,15 @@ def test_upstream(t):
         with host(t, redis, 'a', b, **conf) as a:
             task = a.alice.video('script:held it.', 'sora-2')['task_id']
             provider.wait(lambda p: p.count('poll', 'script:held it.') >= 2)
+            killed = time.monotonic()
             a.kill_all()
 
             polls = provider.count('poll', 'script:held it.')
-            wait_for(lambda: 'took over task ' + task in b.error_log(), 40,
-                     'takeover')
             provider.wait(lambda p: p.count('poll', 'script:held it.')
-                          > polls + 1)
+                          > polls + 1, TAKEOVER)
+            t.between(time.monotonic() - killed, 0, TAKEOVER,
+                      'the job is polled again in time')
+            taken_over(t, [task], killed, b)
             provider.release('go')
             t.eq(b.alice.wait(task, 30)['status'], 'completed',
                  'b asks for the job of a')

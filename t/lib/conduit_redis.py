@@ -33,9 +33,14 @@ import subprocess
 import threading
 import time
 
-from conduit_harness import (BUILD, HOST, free_port, new_folder, wait_for)
+from conduit_harness import (BUILD, HOST, SANITIZE, free_port, new_folder,
+                             wait_for)
 
 SERVER = shutil.which('redis-server')
+
+# seconds after the death of a host within which others have what it had
+
+TAKEOVER = 15 * (3 if SANITIZE else 1)
 
 
 class RedisError(Exception):
@@ -480,6 +485,20 @@ def connect_all(api, since=0):
         return all(pids.count(str(pid)) >= 2 for pid in api.workers())
 
     wait_for(connected, 30, 'all workers to be connected')
+
+
+def taken_over(t, tasks, since, *apis):
+    """Waits until one of these hosts, and no more, has taken over each task,
+    which has to be soon after the monotonic time that is given: that of the
+    kill, or of the cut."""
+
+    def times():
+        logs = ''.join(api.error_log() for api in apis)
+        return [logs.count('took over task ' + task) for task in tasks]
+
+    wait_for(lambda: all(times()), TAKEOVER, 'takeover')
+    t.between(time.monotonic() - since, 0, TAKEOVER, 'taken over in time')
+    t.eq(max(times()), 1, 'once')
 
 
 def settings(redis, name, more=''):
