@@ -384,6 +384,80 @@ class Api(Nginx):
                   'no prompt and no secret in the log')
 
 
+PID = 'location = /pid { return 200 $pid; }'
+
+
+class Pulse:
+    """Asks each worker of an Api with server=PID every 20 ms, over a
+    connection of its own, for its health and whatever else it has to answer
+    at once."""
+
+    def __init__(self, api, paths=()):
+        self.paths = ['/health'] + list(paths)
+        self.key = api.alice.key
+        self.port = api.port()
+        self.asked = {pid: 0 for pid in api.workers()}
+        self.longest = (0, None, None)
+        self.statuses = {}
+        self.lock = threading.Lock()
+        self.ends = threading.Event()
+        self.threads = [threading.Thread(target=self.beat, args=worker,
+                                         daemon=True)
+                        for worker in self.reach()]
+
+        for thread in self.threads:
+            thread.start()
+
+    def reach(self):
+        """A connection to each worker."""
+
+        found = {}
+
+        def missing():
+            c = Connection(self.port)
+            pid = int(c.request('GET', '/pid').body)
+
+            if pid in found or pid not in self.asked:
+                c.close()
+            else:
+                found[pid] = c
+
+            return len(found) < len(self.asked)
+
+        wait_for(lambda: not missing(), what='a connection to each worker',
+                 pause=0.001)
+
+        return found.items()
+
+    def beat(self, pid, c):
+        with c:
+            while not self.ends.wait(0.02):
+                path = self.paths[self.asked[pid] % len(self.paths)]
+                begun = time.monotonic()
+                status = c.request('GET', path, key=self.key).status
+                took = time.monotonic() - begun
+
+                with self.lock:
+                    self.asked[pid] += 1
+                    self.statuses.setdefault(path, set()).add(status)
+                    self.longest = max(self.longest, (took, path, pid))
+
+    def end(self, t, name, least=100):
+        """No worker has been blocked, not even by half a second."""
+
+        self.ends.set()
+
+        for thread in self.threads:
+            thread.join()
+
+        t.ok(min(self.asked.values()) >= least, name + ': all were asked') \
+            or t.diag(self.asked)
+        t.ok(self.longest[0] < 0.5 * SLOW, name + ': no worker is blocked') \
+            or t.diag(self.longest)
+        t.eq(self.statuses, {path: {200} for path in self.paths},
+             name + ': and they answer')
+
+
 def make_certificates(folder):
     """An authority and a certificate for localhost and 127.0.0.1."""
 
