@@ -398,6 +398,8 @@ ngx_http_conduit_lease_renewed(void *data, ngx_conduit_redis_reply_t *reply)
 
     if (reply) {
 
+        sh->late = ngx_current_msec - renewal->begun;
+
         if ((ngx_msec_int_t) (sh->leased - ngx_current_msec) <= 0) {
 
             /* seen by who sees that there are leases again */

@@ -10,12 +10,17 @@
 /*
  * Permits for the POSTs of a key, of that part of its rate which hosts share in
  * Redis.  A permit is counted there when it is given, and used a little later:
- * the window in Redis is longer by that.
+ * the window in Redis is longer by that.  If Redis is slow, permits last longer
+ * and are counted for a time in the future, when they end.
  */
 
 
 #define NGX_HTTP_CONDUIT_PERMIT_LIFE   1000
 #define NGX_HTTP_CONDUIT_PERMIT_PART   10
+
+/* as long as a host that is cut off waits for them to end, at most, ms */
+
+#define NGX_HTTP_CONDUIT_PERMIT_EXTRA  4000
 
 /* Redis cannot be asked: when it is tried again, ms */
 
@@ -25,6 +30,7 @@
 typedef struct {
     ngx_http_conduit_cluster_t       *cluster;
     ngx_http_conduit_key_node_t      *key;
+    ngx_msec_t                        begun;
     ngx_msec_t                        until;
     void                            (*handler)(void *data);
     void                             *data;
@@ -75,9 +81,9 @@ static ngx_int_t
 ngx_http_conduit_permit_call(ngx_http_conduit_permit_t *permit, ngx_uint_t n)
 {
     u_char                        buf[NGX_HTTP_CONDUIT_REDIS_NAME], *p;
-    u_char                        numbers[3 * NGX_INT_T_LEN];
-    ngx_str_t                     args[7];
-    ngx_msec_t                    life;
+    u_char                        numbers[4 * NGX_INT_T_LEN];
+    ngx_str_t                     args[8];
+    ngx_msec_t                    life, extra;
     ngx_http_conduit_redis_t     *redis;
     ngx_http_conduit_key_node_t  *key;
 
@@ -87,7 +93,13 @@ ngx_http_conduit_permit_call(ngx_http_conduit_permit_t *permit, ngx_uint_t n)
     life = ngx_min(key->span / NGX_HTTP_CONDUIT_PERMIT_PART,
                    NGX_HTTP_CONDUIT_PERMIT_LIFE);
 
-    permit->until = ngx_current_msec + life;
+    /* on its way, and back again */
+
+    extra = ngx_min(2 * redis->cdmcf->zone.sh->late,
+                    NGX_HTTP_CONDUIT_PERMIT_EXTRA);
+
+    permit->begun = ngx_current_msec;
+    permit->until = ngx_current_msec + life + extra;
 
     p = ngx_sprintf(buf, "%V:posts:%uD:", &redis->cdmcf->redis_conf->prefix,
                     key->span);
@@ -111,9 +123,13 @@ ngx_http_conduit_permit_call(ngx_http_conduit_permit_t *permit, ngx_uint_t n)
     p = ngx_sprintf(p, "%ui", n);
     args[6].len = p - args[6].data;
 
+    args[7].data = p;
+    p = ngx_sprintf(p, "%M", extra);
+    args[7].len = p - args[7].data;
+
     return ngx_http_conduit_redis_script(redis,
                                          NGX_HTTP_CONDUIT_SCRIPT_PERMIT, args,
-                                         7, ngx_http_conduit_permit_got,
+                                         8, ngx_http_conduit_permit_got,
                                          permit);
 }
 
@@ -129,6 +145,8 @@ ngx_http_conduit_permit_got(void *data, ngx_conduit_redis_reply_t *reply)
 
     if (ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_INTEGER) {
         n = ngx_conduit_redis_number(reply);
+        permit->cluster->cdmcf->zone.sh->late = ngx_current_msec
+                                                - permit->begun;
 
     } else {
         ngx_http_conduit_redis_script_lost(permit->cluster->redis, reply);

@@ -254,8 +254,8 @@
 
 /*
  * PERMIT, key: permits of a key; arguments: length of the window in ms, how
- * many may be given in it, how many are wanted.  Returns how many are given,
- * or, negative, in how many ms one may be.
+ * many may be given in it, how many are wanted, in how many ms they count as
+ * given.  Returns how many are given, or, negative, in how many ms one may be.
  */
 
 #define NGX_HTTP_CONDUIT_REDIS_PERMIT                                         \
@@ -267,7 +267,7 @@
     "local total, slots, counts = 0, {}, {}\n"                                \
     "for i = 1, #h, 2 do\n"                                                   \
     "    local s, n = tonumber(h[i]), tonumber(h[i + 1])\n"                   \
-    "    if math.abs(s - slot) > 60 then\n"                                   \
+    "    if s < slot - 60 or (s - slot) * width > 15000 + 60 * width then\n"  \
     "        redis.call('HDEL', KEYS[1], h[i])\n"                             \
     "    else\n"                                                              \
     "        total = total + n\n"                                             \
@@ -278,8 +278,9 @@
     "local left = ARGV[2] - total\n"                                          \
     "if left > 0 then\n"                                                      \
     "    local n = math.min(left, tonumber(ARGV[3]))\n"                       \
+    "    slot = math.floor((now + ARGV[4]) / width)\n"                        \
     "    redis.call('HINCRBY', KEYS[1], slot, n)\n"                           \
-    "    redis.call('PEXPIRE', KEYS[1], 62 * width)\n"                        \
+    "    redis.call('PEXPIRE', KEYS[1], 62 * width + 15000)\n"                \
     "    return n\n"                                                          \
     "end\n"                                                                   \
     "table.sort(slots)\n"                                                     \

@@ -49,7 +49,7 @@
  */
 
 
-#define NGX_HTTP_CONDUIT_LAYOUT       8
+#define NGX_HTTP_CONDUIT_LAYOUT       9
 
 #define NGX_HTTP_CONDUIT_ID_LEN       16
 #define NGX_HTTP_CONDUIT_CELLS        128
@@ -623,6 +623,8 @@ typedef struct {
     ngx_uint_t                          unsaved;   /* any such tasks? */
     ngx_msec_t                          leased;    /* tasks, until */
     uint64_t                            unleased;  /* but for these shards */
+    ngx_msec_t                          late;      /* replies of the shared */
+                                                   /* store, of late */
     ngx_msec_t                          peered;    /* another host was there */
     uint32_t                            away_live; /* of other hosts */
     uint32_t                            counted;   /* changes with who does */
