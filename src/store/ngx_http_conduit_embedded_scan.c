@@ -48,6 +48,10 @@ ngx_http_conduit_embedded_scan(ngx_http_conduit_store_t *store,
 
     embedded = (ngx_http_conduit_embedded_t *) store;
 
+    /* each start has folded all there was */
+
+    store->starts = embedded->journal.sh->generation;
+
     db = ngx_http_conduit_lmdb_open(&embedded->conf,
                                     ngx_http_conduit_pack_merge, 0, &why);
     if (db == NULL) {

@@ -230,7 +230,12 @@ struct ngx_http_conduit_store_s {
                                        u_char *digest, ngx_uint_t code,
                                        ngx_str_t *reply);
 
-    /* hands every task to each(), in the order of creation, then the rest */
+    /*
+     * Hands every task to each(), in the order of creation, then the rest;
+     * starts is a number that rises from one time to the next.
+     */
+
+    uint64_t                          starts;
 
     ngx_int_t                       (*scan)(ngx_http_conduit_store_t *store,
                                        ngx_http_conduit_store_each_pt each,

@@ -36,6 +36,7 @@ ngx_http_conduit_store_t  ngx_http_conduit_store_off = {
     ngx_http_conduit_store_off_remove,
     ngx_http_conduit_store_off_release,
     NULL,
+    0,
     ngx_http_conduit_store_off_scan,
     NULL
 };

@@ -17,7 +17,8 @@
 
 /*
  * Changes that the store has not kept have raised sequences nevertheless; what
- * comes now must not look older to who has seen them.
+ * comes now must not look older to who has seen them, nor like them.  So each
+ * start has so many sequences of its own.
  */
 
 #define NGX_HTTP_CONDUIT_FILL_JUMP  (1 << 20)
@@ -192,6 +193,7 @@ ngx_http_conduit_fill_sequence(ngx_http_conduit_fill_t *fill,
     u_char      *p, *start, *last, *end;
     size_t       len;
     uint32_t     off;
+    uint64_t     first;
     ngx_int_t    shift;
     ngx_uint_t   i;
     uint32_t    *offs[] = { &record->metadata_off, &record->result_off,
@@ -213,7 +215,10 @@ ngx_http_conduit_fill_sequence(ngx_http_conduit_fill_t *fill,
         }
     }
 
-    record->sequence += NGX_HTTP_CONDUIT_FILL_JUMP;
+    first = fill->cdmcf->store->starts * NGX_HTTP_CONDUIT_FILL_JUMP;
+
+    record->sequence = ngx_max(record->sequence + NGX_HTTP_CONDUIT_FILL_JUMP,
+                               first);
 
     start = record->document.data;
     last = start + record->document.len;

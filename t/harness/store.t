@@ -163,6 +163,20 @@ def test_ttl(t):
         t.eq(api.metric('conduit_store_loaded_tasks'), 0, 'forgotten as well')
 
 
+def test_sequences(t):
+    """What comes after a start looks like nothing that was seen before, also
+    if nothing was kept in between."""
+
+    with Api(t, workers=1, http=STORE) as api:
+        task = api.alice.image('sandbox:duration=60s')['task_id']
+        seen = []
+        for i in range(4):
+            d = api.alice.until(task, lambda d: d['status'] == 'processing')
+            seen.append(d['sequence'])
+            restart(api, kill=i % 2)
+        t.eq(seen, sorted(set(seen)), 'sequences rise: %s' % seen)
+
+
 def test_timeout(t):
     """The time of a task goes on while nginx is not there."""
 
@@ -341,5 +355,5 @@ def test_webhooks(t):
              [1, 1, 2], 'nothing is sent again')
 
 
-run(test_restart, test_ttl, test_timeout, test_reload, test_upgrade,
-    test_webhooks)
+run(test_restart, test_ttl, test_sequences, test_timeout, test_reload,
+    test_upgrade, test_webhooks)
