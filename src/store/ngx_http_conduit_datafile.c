@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_conduit_datafile.h>
+#include <sys/statvfs.h>
 
 
 /* pages that a file may lack at its end */
@@ -16,6 +17,14 @@
 #define NGX_HTTP_CONDUIT_DATAFILE_STEP     (4 * 1024 * 1024)
 #define NGX_HTTP_CONDUIT_DATAFILE_LEFT     (1024 * 1024)
 #define NGX_HTTP_CONDUIT_DATAFILE_BLOCK    65536
+
+/* no more room than that is none */
+
+#define NGX_HTTP_CONDUIT_DATAFILE_ROOM     (1024 * 1024)
+
+
+static const char  ngx_http_conduit_datafile_short[] =
+    "the file is too short, it has been cut off";
 
 
 int
@@ -38,7 +47,7 @@ ngx_http_conduit_datafile_whole(ngx_fd_t fd, size_t pages, size_t page,
     if ((pages - there) * 4 > pages
         || pages - there > NGX_HTTP_CONDUIT_DATAFILE_MISSING)
     {
-        *why = "the file is too short, it has been cut off";
+        *why = ngx_http_conduit_datafile_short;
         return EIO;
     }
 
@@ -75,4 +84,64 @@ ngx_http_conduit_datafile_ahead(ngx_fd_t fd, size_t used, size_t max)
 
         size += n;
     }
+}
+
+
+int
+ngx_http_conduit_datafile_kept(ngx_fd_t fd, size_t *size, const char **why)
+{
+    struct stat  fs;
+
+    if (fstat(fd, &fs) == -1) {
+        return errno;
+    }
+
+    if ((size_t) fs.st_size < *size) {
+        *why = ngx_http_conduit_datafile_short;
+        return EIO;
+    }
+
+    *size = (size_t) fs.st_size;
+
+    return 0;
+}
+
+
+/* a disk that is getting full takes a part, and says so only of the rest */
+
+int
+ngx_http_conduit_datafile_write(ngx_fd_t fd, u_char *data, size_t n,
+    size_t off)
+{
+    ssize_t  written;
+
+    while (n) {
+        written = pwrite(fd, data, n, off);
+
+        if (written == -1) {
+
+            if (errno == EINTR) {
+                continue;
+            }
+
+            return errno;
+        }
+
+        data += written;
+        off += written;
+        n -= written;
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_conduit_datafile_crowded(const char *path)
+{
+    struct statvfs  fs;
+
+    return statvfs(path, &fs) == 0
+           && (size_t) fs.f_bavail * fs.f_frsize
+              < NGX_HTTP_CONDUIT_DATAFILE_ROOM;
 }

@@ -12,7 +12,7 @@
 #include <ngx_core.h>
 
 
-/* The file under the tables: its length.  Both return an errno, or 0. */
+/* The files of the store: their lengths.  What returns an int: errno, or 0. */
 
 
 /*
@@ -29,6 +29,17 @@ int ngx_http_conduit_datafile_whole(ngx_fd_t fd, size_t pages, size_t page,
  * at the time; failures do not matter.
  */
 void ngx_http_conduit_datafile_ahead(ngx_fd_t fd, size_t used, size_t max);
+
+/* these files do not get shorter: size is what there was, and what there is */
+int ngx_http_conduit_datafile_kept(ngx_fd_t fd, size_t *size,
+    const char **why);
+
+/* all of it, or what has failed */
+int ngx_http_conduit_datafile_write(ngx_fd_t fd, u_char *data, size_t n,
+    size_t off);
+
+/* does the folder's disk have next to no room? */
+ngx_uint_t ngx_http_conduit_datafile_crowded(const char *path);
 
 
 #endif /* _NGX_HTTP_CONDUIT_DATAFILE_H_INCLUDED_ */

@@ -161,7 +161,12 @@ ngx_http_conduit_embedded_init(ngx_http_conduit_store_t *store,
 void
 ngx_http_conduit_embedded_open(ngx_http_conduit_embedded_t *embedded)
 {
-    const char  *why;
+    ngx_int_t                    rc;
+    ngx_uint_t                   dead;
+    const char                  *why;
+    ngx_http_conduit_journal_t  *journal;
+
+    journal = &embedded->journal;
 
     embedded->fold.handler = ngx_http_conduit_folding_timer;
 
@@ -169,16 +174,40 @@ ngx_http_conduit_embedded_open(ngx_http_conduit_embedded_t *embedded)
 
     /* an environment must not be taken over a fork */
 
-    why = ngx_http_conduit_journal_open(&embedded->journal, &embedded->conf);
+    why = ngx_http_conduit_journal_open(journal, &embedded->conf);
 
     if (why == NULL) {
-        embedded->db = ngx_http_conduit_lmdb_open(&embedded->conf,
+        embedded->opened = 1;
+
+        /* if somebody folds, nothing is known against the tables */
+
+        rc = ngx_http_conduit_journal_try(&journal->sh->fold, &dead);
+        why = ngx_http_conduit_fold_usable(journal, dead);
+
+        if (why == NULL) {
+            embedded->db = ngx_http_conduit_lmdb_open(&embedded->conf,
                                         ngx_http_conduit_pack_merge, 0, &why);
+        }
+
+        if (rc == NGX_OK) {
+            ngx_http_conduit_journal_unlock(&journal->sh->fold);
+        }
+
+        /* somebody has died over the tables: are they any good? */
+
+        if (journal->sh->deaths) {
+            ngx_add_timer(&embedded->fold, NGX_HTTP_CONDUIT_FOLD_AGAIN);
+        }
     }
 
     if (embedded->db == NULL) {
 
-        /* the worker serves what is in the zone, and refuses what is new */
+        /*
+         * The worker serves what is in the zone, and refuses what is new; how
+         * tasks end is still kept in the journal
+         */
+
+        embedded->cdmcf->zone.sh->counters.store_bad = 1;
 
         ngx_log_error(NGX_LOG_CRIT, embedded->log, 0,
                       "conduit_store \"%V\" cannot be opened, nothing new is "
@@ -204,13 +233,19 @@ ngx_http_conduit_embedded_exit(ngx_http_conduit_store_t *store)
 
     /* a thread that is still writing needs it */
 
-    if (embedded->db && !embedded->running && !embedded->folding
-        && embedded->recalls == 0)
+    if (!embedded->opened || embedded->running || embedded->folding
+        || embedded->recalls)
     {
+        return;
+    }
+
+    if (embedded->db) {
         ngx_http_conduit_lmdb_close(embedded->db);
-        ngx_http_conduit_journal_close(&embedded->journal);
         embedded->db = NULL;
     }
+
+    ngx_http_conduit_journal_close(&embedded->journal);
+    embedded->opened = 0;
 }
 
 
@@ -224,7 +259,7 @@ ngx_http_conduit_embedded_commit(ngx_http_conduit_store_t *store,
 
     embedded = (ngx_http_conduit_embedded_t *) store;
 
-    if (embedded->db == NULL) {
+    if (!embedded->opened || (record->create && embedded->db == NULL)) {
         return NGX_ERROR;
     }
 
@@ -279,6 +314,11 @@ ngx_http_conduit_embedded_push(ngx_http_conduit_embedded_t *embedded,
         return;
     }
 
+    if (!embedded->opened) {
+        ngx_free(op);
+        return;
+    }
+
     *embedded->last = op;
     embedded->last = &op->next;
 
@@ -306,7 +346,7 @@ ngx_http_conduit_embedded_start(ngx_http_conduit_embedded_t *embedded)
     ngx_http_conduit_op_t    **cut, *rest;
     ngx_http_conduit_batch_t  *batch;
 
-    if (embedded->running || embedded->first == NULL || embedded->db == NULL) {
+    if (embedded->running || embedded->first == NULL || !embedded->opened) {
         return;
     }
 
@@ -416,7 +456,10 @@ ngx_http_conduit_batch_write(void *ctx)
 
         batch->why = ngx_http_conduit_fold(&embedded->journal, embedded->db,
                                            batch->now, 1);
-        if (batch->why) {
+
+        /* what needs no fold is kept all the same */
+
+        if (batch->why && i) {
             break;
         }
     }
@@ -430,8 +473,14 @@ ngx_http_conduit_batch_write(void *ctx)
     } else if (rc == NGX_DECLINED) {
         batch->why = "max_size is reached";
 
+    } else if (rc == NGX_ABORT) {
+        batch->why = "its files are damaged";
+
     } else if (rc == NGX_ERROR) {
         batch->why = strerror(ngx_errno);
+
+    } else {
+        batch->why = NULL;
     }
 }
 
@@ -548,7 +597,7 @@ ngx_http_conduit_folding_start(ngx_http_conduit_embedded_t *embedded,
 {
     ngx_http_conduit_folding_t  *folding;
 
-    if (embedded->folding || embedded->db == NULL) {
+    if (embedded->folding || !embedded->opened) {
         return;
     }
 
@@ -612,10 +661,17 @@ ngx_http_conduit_folding_done(void *ctx)
     counters = &embedded->cdmcf->zone.sh->counters;
     counters->store_used = ngx_http_conduit_journal_used(&embedded->journal);
 
+    if (embedded->journal.sh->damaged) {
+        counters->store_bad = 1;
+    }
+
     if (folding->why && embedded->unfolded == NULL) {
         ngx_log_error(NGX_LOG_CRIT, embedded->log, 0,
-                      "conduit_store \"%V\" cannot empty its journal, which "
-                      "will be full soon: %s", &embedded->path, folding->why);
+                      "conduit_store \"%V\" cannot empty its journal, %s: %s",
+                      &embedded->path, embedded->journal.sh->damaged
+                                       ? "new tasks are refused"
+                                       : "which will be full soon",
+                      folding->why);
     }
 
     embedded->unfolded = folding->why;

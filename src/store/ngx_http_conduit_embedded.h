@@ -49,6 +49,7 @@ typedef struct {
     const char                       *why;         /* what fails, or NULL */
     const char                       *unfolded;    /* so does a fold */
     ngx_uint_t                        recalls;     /* under way */
+    unsigned                          opened:1;    /* the journal, too */
     unsigned                          running:1;
     unsigned                          folding:1;
 } ngx_http_conduit_embedded_t;

@@ -15,7 +15,7 @@
 
 static const char *ngx_http_conduit_embedded_look(void *data);
 static const char *ngx_http_conduit_embedded_fold(
-    ngx_http_conduit_embedded_t *embedded, ngx_http_conduit_lmdb_t *db);
+    ngx_http_conduit_embedded_t *embedded);
 static ngx_int_t ngx_http_conduit_embedded_take(
     ngx_http_conduit_embedded_t *embedded, ngx_http_conduit_zone_t *zone,
     ngx_log_t *log);
@@ -31,15 +31,21 @@ ngx_http_conduit_embedded_prepare(ngx_http_conduit_embedded_t *embedded,
     ngx_log_t *log)
 {
     char              buf[NGX_MAX_ERROR_STR / 4];
+    u_char            name[NGX_MAX_PATH];
     ngx_int_t         rc;
     const char       *why;
     ngx_file_info_t   fi;
 
     if (check) {
 
-        /* a folder that is not there yet will be made by the start */
+        /* what is not there yet will be made by the start */
 
-        if (ngx_file_info(embedded->path.data, &fi) == NGX_FILE_ERROR) {
+        *ngx_snprintf(name, sizeof(name) - 1, "%V/data.mdb", &embedded->path)
+            = '\0';
+
+        if (ngx_file_info(name, &fi) == NGX_FILE_ERROR
+            && ngx_errno == NGX_ENOENT)
+        {
             return NGX_OK;
         }
 
@@ -135,6 +141,36 @@ ngx_http_conduit_embedded_begin(void *data)
 {
     ngx_http_conduit_embedded_t  *embedded = data;
 
+    const char                  *why;
+    ngx_http_conduit_journal_t  *journal;
+
+    journal = &embedded->journal;
+
+    why = ngx_http_conduit_journal_open(journal, &embedded->conf);
+
+    /* who has a journal has had tables */
+
+    if (why == NULL
+        && (ngx_http_conduit_journal_first(journal, 0)
+            || ngx_http_conduit_journal_first(journal, 1))
+        && ngx_http_conduit_lmdb_empty(&embedded->conf))
+    {
+        why = "data.mdb is empty or missing, and its journal is not";
+    }
+
+    if (why == NULL) {
+        why = ngx_http_conduit_embedded_fold(embedded);
+    }
+
+    ngx_http_conduit_journal_close(journal);
+
+    return why;
+}
+
+
+static const char *
+ngx_http_conduit_embedded_fold(ngx_http_conduit_embedded_t *embedded)
+{
     const char               *why;
     ngx_http_conduit_lmdb_t  *db;
 
@@ -147,29 +183,11 @@ ngx_http_conduit_embedded_begin(void *data)
     why = ngx_http_conduit_lmdb_check(db);
 
     if (why == NULL) {
-        why = ngx_http_conduit_embedded_fold(embedded, db);
-    }
-
-    ngx_http_conduit_lmdb_close(db);
-
-    return why;
-}
-
-
-static const char *
-ngx_http_conduit_embedded_fold(ngx_http_conduit_embedded_t *embedded,
-    ngx_http_conduit_lmdb_t *db)
-{
-    const char  *why;
-
-    why = ngx_http_conduit_journal_open(&embedded->journal, &embedded->conf);
-
-    if (why == NULL) {
         why = ngx_http_conduit_fold_start(&embedded->journal, db,
                                           ngx_http_conduit_embedded_now());
     }
 
-    ngx_http_conduit_journal_close(&embedded->journal);
+    ngx_http_conduit_lmdb_close(db);
 
     return why;
 }

@@ -14,7 +14,7 @@
 
 /* LMDB trusts its file: deaths in a row that cannot be somebody's kill */
 
-#define NGX_HTTP_CONDUIT_FOLD_DEATHS  5
+#define NGX_HTTP_CONDUIT_FOLD_DEATHS  3
 
 
 typedef struct {
@@ -58,6 +58,7 @@ ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
     ngx_http_conduit_lmdb_t *db, int64_t now, ngx_uint_t all)
 {
     ngx_int_t                rc;
+    ngx_uint_t               dead;
     ngx_http_conduit_fold_t  fold;
 
     ngx_memzero(&fold, sizeof(ngx_http_conduit_fold_t));
@@ -66,14 +67,12 @@ ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
     fold.db = db;
     fold.now = now;
 
-    if (ngx_http_conduit_journal_lock(&journal->sh->fold)) {
-        journal->sh->deaths++;
-    }
+    dead = ngx_http_conduit_journal_lock(&journal->sh->fold);
+    fold.why = ngx_http_conduit_fold_usable(journal, dead);
 
     rc = NGX_OK;
 
-    if (journal->sh->deaths >= NGX_HTTP_CONDUIT_FOLD_DEATHS) {
-        fold.why = "data.mdb is damaged, processes have died over it";
+    if (fold.why || db == NULL) {
         rc = NGX_ERROR;
 
     } else if (ngx_http_conduit_journal_due(journal)) {
@@ -88,11 +87,38 @@ ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
 
     if (rc == NGX_OK) {
         journal->sh->deaths = 0;
+        journal->sh->damaged = 0;
+
+    } else if (rc == NGX_ABORT) {
+        journal->sh->damaged = 1;
     }
 
     ngx_http_conduit_journal_unlock(&journal->sh->fold);
 
-    return (rc == NGX_OK) ? NULL : fold.why;
+    if (rc == NGX_OK) {
+        return NULL;
+    }
+
+    return fold.why ? fold.why : "data.mdb could not be opened";
+}
+
+
+const char *
+ngx_http_conduit_fold_usable(ngx_http_conduit_journal_t *journal,
+    ngx_uint_t dead)
+{
+    ngx_http_conduit_journal_sh_t  *sh;
+
+    sh = journal->sh;
+    sh->deaths += dead;
+
+    if (sh->deaths < NGX_HTTP_CONDUIT_FOLD_DEATHS) {
+        return NULL;
+    }
+
+    sh->damaged = 1;
+
+    return "data.mdb is damaged, processes have died over it";
 }
 
 
@@ -237,12 +263,16 @@ ngx_http_conduit_fold_blocks(ngx_http_conduit_fold_t *fold,
         return NGX_OK;
     }
 
-    fold->why = (rc != NGX_ERROR) ? ngx_http_conduit_fold_damaged
-                                     : "out of memory";
-
     ngx_http_conduit_lmdb_abort(fold->db);
 
-    return NGX_ERROR;
+    if (rc == NGX_ERROR) {
+        fold->why = "out of memory";
+        return NGX_ERROR;
+    }
+
+    fold->why = ngx_http_conduit_fold_damaged;
+
+    return NGX_ABORT;
 }
 
 

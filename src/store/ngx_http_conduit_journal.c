@@ -145,6 +145,23 @@ ngx_http_conduit_journal_lock(pthread_mutex_t *mutex)
 }
 
 
+ngx_int_t
+ngx_http_conduit_journal_try(pthread_mutex_t *mutex, ngx_uint_t *dead)
+{
+    int  rc;
+
+    rc = pthread_mutex_trylock(mutex);
+
+    *dead = (rc == EOWNERDEAD);
+
+    if (*dead) {
+        rc = pthread_mutex_consistent(mutex);
+    }
+
+    return (rc == 0) ? NGX_OK : NGX_AGAIN;
+}
+
+
 void
 ngx_http_conduit_journal_unlock(pthread_mutex_t *mutex)
 {
@@ -186,6 +203,10 @@ ngx_http_conduit_journal_append(ngx_http_conduit_journal_t *journal,
     if (rc == NGX_ERROR) {
         ngx_http_conduit_journal_refuse(ops);
         return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK && journal->sh->damaged) {
+        return NGX_ABORT;
     }
 
     return (rc == NGX_OK && refused) ? NGX_DECLINED : rc;
@@ -242,6 +263,12 @@ ngx_http_conduit_journal_admit(ngx_http_conduit_journal_t *journal,
             continue;
         }
 
+        if (op->type == NGX_HTTP_CONDUIT_OP_CREATE && journal->sh->damaged) {
+            op->rc = NGX_ERROR;
+            refused++;
+            continue;
+        }
+
         reserve = (op->type == NGX_HTTP_CONDUIT_OP_CREATE)
                   ? ngx_max(journal->max / 8, NGX_HTTP_CONDUIT_JOURNAL_RESERVE)
                   : ngx_max(journal->max / 32, NGX_HTTP_CONDUIT_JOURNAL_SLACK);
@@ -272,6 +299,7 @@ ngx_http_conduit_journal_write(ngx_http_conduit_journal_t *journal,
     size_t                          n, cost, off;
     u_char                         *block;
     ngx_fd_t                        fd;
+    ngx_err_t                       err;
     ngx_uint_t                      i;
     ngx_http_conduit_block_t        head;
     ngx_http_conduit_journal_sh_t  *sh;
@@ -296,12 +324,14 @@ ngx_http_conduit_journal_write(ngx_http_conduit_journal_t *journal,
 
     ngx_http_conduit_datafile_ahead(fd, off + n, journal->size);
 
-    if (pwrite(fd, block, n, off) != (ssize_t) n) {
-        free(block);
-        return NGX_ERROR;
-    }
+    err = ngx_http_conduit_datafile_write(fd, block, n, off);
 
     free(block);
+
+    if (err) {
+        ngx_set_errno(err);
+        return NGX_ERROR;
+    }
 
     *end = off + n;
 

@@ -44,7 +44,8 @@ typedef struct {
     volatile uint64_t                 generation;  /* that is appended to */
     volatile uint64_t                 folded;      /* that or the last one */
     volatile uint64_t                 spoiled;     /* could not be flushed */
-    volatile ngx_uint_t               deaths;      /* in folds, in a row */
+    volatile ngx_uint_t               deaths;      /* over tables, in a row */
+    volatile ngx_uint_t               damaged;     /* no fold before repair */
     volatile size_t                   used;        /* by the tables */
     volatile int64_t                  time;        /* of the last fold, ms */
 
@@ -103,7 +104,8 @@ void ngx_http_conduit_journal_close(ngx_http_conduit_journal_t *journal);
  * Appends the ops as one block as far as there is room, and sets their rc:
  * NGX_OK, NGX_DECLINED (full) or NGX_ERROR.  NGX_OK; NGX_AGAIN: nothing was
  * done, a fold comes first, which may make room; NGX_DECLINED: some ops were
- * refused for want of room; NGX_ERROR: errno tells why none was kept.
+ * refused for want of room; NGX_ABORT: and creates are, because what is kept is
+ * damaged; NGX_ERROR: errno tells why none was kept.
  */
 ngx_int_t ngx_http_conduit_journal_append(ngx_http_conduit_journal_t *journal,
     ngx_http_conduit_op_t *ops, int64_t now);
@@ -112,8 +114,13 @@ ngx_int_t ngx_http_conduit_journal_append(ngx_http_conduit_journal_t *journal,
 void ngx_http_conduit_journal_begin(ngx_http_conduit_journal_t *journal,
     uint64_t generation, size_t used);
 
-/* the mutexes; 1: the last one who had it has died */
+/*
+ * The mutexes; 1: the last one who had it has died.  try does not wait, and
+ * returns an error instead; it sets dead to that 1.
+ */
 ngx_uint_t ngx_http_conduit_journal_lock(pthread_mutex_t *mutex);
+ngx_int_t ngx_http_conduit_journal_try(pthread_mutex_t *mutex,
+    ngx_uint_t *dead);
 void ngx_http_conduit_journal_unlock(pthread_mutex_t *mutex);
 
 
@@ -150,6 +157,13 @@ uint64_t ngx_http_conduit_journal_first(ngx_http_conduit_journal_t *journal,
  */
 const char *ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
     ngx_http_conduit_lmdb_t *db, int64_t now, ngx_uint_t all);
+
+/*
+ * Whoever uses the tables has the mutex of folds, so that deaths over them are
+ * counted.  NULL, or why nobody may use them any more.
+ */
+const char *ngx_http_conduit_fold_usable(ngx_http_conduit_journal_t *journal,
+    ngx_uint_t dead);
 
 /* at the start: what an earlier nginx has left goes into the tables */
 const char *ngx_http_conduit_fold_start(ngx_http_conduit_journal_t *journal,

@@ -4,6 +4,7 @@
  */
 
 
+#include <ngx_http_conduit_datafile.h>
 #include <ngx_http_conduit_lmdb_env.h>
 #include <zlib.h>
 
@@ -54,7 +55,7 @@ ngx_http_conduit_lmdb_begin(ngx_http_conduit_lmdb_t *db, int64_t now,
     rc = db->broken ? ngx_http_conduit_lmdb_again(db, why) : 0;
 
     if (rc == 0) {
-        rc = ngx_http_conduit_lmdb_txn(db, 0, &db->txn);
+        rc = ngx_http_conduit_lmdb_txn(db, 0, &db->txn, why);
     }
 
     if (rc == 0 && db->conf.sync) {
@@ -140,8 +141,14 @@ ngx_http_conduit_lmdb_failed(ngx_http_conduit_lmdb_t *db, int rc,
 
     ngx_http_conduit_lmdb_abort(db);
 
+    /* that is what LMDB makes of a write of which the disk took a part only */
+
+    if (rc == EIO && ngx_http_conduit_datafile_crowded(db->conf.path)) {
+        rc = ENOSPC;
+    }
+
     if (*why == NULL) {
-        *why = mdb_strerror(rc);
+        *why = ngx_http_conduit_lmdb_error(rc);
     }
 
     if (rc == MDB_MAP_FULL || rc == MDB_TXN_FULL) {
@@ -150,7 +157,7 @@ ngx_http_conduit_lmdb_failed(ngx_http_conduit_lmdb_t *db, int rc,
 
     db->broken = 1;
 
-    return NGX_ERROR;
+    return ngx_http_conduit_lmdb_damaged(rc) ? NGX_ABORT : NGX_ERROR;
 }
 
 
@@ -200,7 +207,7 @@ ngx_http_conduit_lmdb_folded(ngx_http_conduit_lmdb_t *db, uint64_t *folded,
     key.mv_data = NGX_HTTP_CONDUIT_LMDB_FOLDED;
     key.mv_size = sizeof(NGX_HTTP_CONDUIT_LMDB_FOLDED) - 1;
 
-    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn);
+    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn, why);
 
     if (rc == 0) {
         rc = mdb_get(txn, db->format, &key, &value);
@@ -432,7 +439,7 @@ ngx_http_conduit_lmdb_scan(ngx_http_conduit_lmdb_t *db, ngx_uint_t table,
     *why = NULL;
     ended = NGX_OK;
 
-    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn);
+    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn, why);
 
     if (rc == 0) {
         rc = ngx_http_conduit_lmdb_walk(db, txn, table, each, data, &ended);
@@ -440,7 +447,10 @@ ngx_http_conduit_lmdb_scan(ngx_http_conduit_lmdb_t *db, ngx_uint_t table,
     }
 
     if (rc) {
-        *why = mdb_strerror(rc);
+        if (*why == NULL) {
+            *why = ngx_http_conduit_lmdb_error(rc);
+        }
+
         return NGX_ERROR;
     }
 
@@ -519,7 +529,7 @@ ngx_http_conduit_lmdb_find(ngx_http_conduit_lmdb_t *db, uint64_t number,
     key.mv_data = id;
     key.mv_size = NGX_HTTP_CONDUIT_LMDB_NUMBER;
 
-    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn);
+    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn, why);
 
     if (rc == 0) {
         rc = ngx_http_conduit_lmdb_hooks(db, txn, id, each, data, &ended);
@@ -532,7 +542,10 @@ ngx_http_conduit_lmdb_find(ngx_http_conduit_lmdb_t *db, uint64_t number,
     }
 
     if (rc) {
-        *why = mdb_strerror(rc);
+        if (*why == NULL) {
+            *why = ngx_http_conduit_lmdb_error(rc);
+        }
+
         return NGX_ERROR;
     }
 

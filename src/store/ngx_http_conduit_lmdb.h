@@ -121,6 +121,9 @@ ngx_http_conduit_lmdb_t *ngx_http_conduit_lmdb_open(
     ngx_uint_t create, const char **why);
 void ngx_http_conduit_lmdb_close(ngx_http_conduit_lmdb_t *db);
 
+/* there is no file, or nothing in it */
+ngx_uint_t ngx_http_conduit_lmdb_empty(ngx_http_conduit_lmdb_conf_t *conf);
+
 /*
  * Reads all there is, which may crash if the file is damaged: for a process of
  * its own.  NULL, or why it is of no use.
@@ -131,8 +134,8 @@ const char *ngx_http_conduit_lmdb_check(ngx_http_conduit_lmdb_t *db);
  * Transactions that write: begin, any number of ops, and end, which commits
  * and notes the journal's generation that is complete with it, if not 0.  What
  * is not NGX_OK has ended the transaction without any effect: NGX_DECLINED,
- * the file has no room for it; NGX_ERROR; *why tells.  Keys that have expired
- * by now, in milliseconds, are removed on the way.
+ * the file has no room for it; NGX_ABORT, it is damaged; NGX_ERROR; *why tells.
+ * Keys that have expired by now, in milliseconds, are removed on the way.
  */
 ngx_int_t ngx_http_conduit_lmdb_begin(ngx_http_conduit_lmdb_t *db,
     int64_t now, const char **why);

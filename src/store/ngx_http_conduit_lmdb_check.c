@@ -28,12 +28,14 @@ ngx_http_conduit_lmdb_check(ngx_http_conduit_lmdb_t *db)
     int          rc;
     MDB_txn     *txn;
     ngx_uint_t   i;
+    const char  *why;
     MDB_envinfo  info;
 
-    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn);
+    why = NULL;
+    rc = ngx_http_conduit_lmdb_txn(db, MDB_RDONLY, &txn, &why);
 
     if (rc) {
-        return mdb_strerror(rc);
+        return why ? why : ngx_http_conduit_lmdb_error(rc);
     }
 
     rc = mdb_env_info(db->env, &info);

@@ -12,12 +12,19 @@
 #define NGX_HTTP_CONDUIT_LMDB_FORMAT  "conduit-store-3"
 
 
-static int ngx_http_conduit_lmdb_env(ngx_http_conduit_lmdb_t *db);
+static int ngx_http_conduit_lmdb_env(ngx_http_conduit_lmdb_t *db,
+    ngx_uint_t create, const char **why);
+static int ngx_http_conduit_lmdb_there(ngx_http_conduit_lmdb_t *db,
+    const char **why);
 static int ngx_http_conduit_lmdb_tables(ngx_http_conduit_lmdb_t *db,
     ngx_uint_t create, const char **why);
-static int ngx_http_conduit_lmdb_empty(MDB_txn *txn, ngx_uint_t *empty);
+static int ngx_http_conduit_lmdb_bare(MDB_txn *txn, ngx_uint_t *empty);
 static int ngx_http_conduit_lmdb_format(ngx_http_conduit_lmdb_t *db,
     MDB_txn *txn, ngx_uint_t create, const char **why);
+
+
+#define ngx_http_conduit_lmdb_name(buf, path)                                 \
+    *ngx_snprintf(buf, sizeof(buf) - 1, "%s/data.mdb", path) = '\0'
 
 
 static const char *ngx_http_conduit_lmdb_names[NGX_HTTP_CONDUIT_LMDB_TABLES] =
@@ -47,7 +54,7 @@ ngx_http_conduit_lmdb_open(ngx_http_conduit_lmdb_conf_t *conf,
     db->conf = *conf;
     db->merge = merge;
 
-    rc = ngx_http_conduit_lmdb_env(db);
+    rc = ngx_http_conduit_lmdb_env(db, create, why);
 
     if (rc == 0) {
         rc = ngx_http_conduit_lmdb_length(db, 0, create, why);
@@ -67,7 +74,7 @@ ngx_http_conduit_lmdb_open(ngx_http_conduit_lmdb_conf_t *conf,
     }
 
     if (*why == NULL) {
-        *why = mdb_strerror(rc);
+        *why = ngx_http_conduit_lmdb_error(rc);
     }
 
     ngx_http_conduit_lmdb_close(db);
@@ -88,10 +95,16 @@ ngx_http_conduit_lmdb_close(ngx_http_conduit_lmdb_t *db)
 
 
 static int
-ngx_http_conduit_lmdb_env(ngx_http_conduit_lmdb_t *db)
+ngx_http_conduit_lmdb_env(ngx_http_conduit_lmdb_t *db, ngx_uint_t create,
+    const char **why)
 {
     int       rc;
     unsigned  flags;
+
+    rc = create ? 0 : ngx_http_conduit_lmdb_there(db, why);
+    if (rc) {
+        return rc;
+    }
 
     rc = mdb_env_create(&db->env);
     if (rc) {
@@ -121,6 +134,32 @@ ngx_http_conduit_lmdb_env(ngx_http_conduit_lmdb_t *db)
     }
 
     return mdb_env_open(db->env, db->conf.path, flags, 0600);
+}
+
+
+/* where there is nothing, LMDB would begin anew */
+
+static int
+ngx_http_conduit_lmdb_there(ngx_http_conduit_lmdb_t *db, const char **why)
+{
+    int       rc;
+    u_char    name[NGX_MAX_PATH];
+    ngx_fd_t  fd;
+
+    ngx_http_conduit_lmdb_name(name, db->conf.path);
+
+    fd = open((char *) name, O_RDONLY|O_CLOEXEC);
+    if (fd == NGX_INVALID_FILE) {
+        return errno;
+    }
+
+    db->size = ngx_max(db->size, 1);
+
+    rc = ngx_http_conduit_datafile_kept(fd, &db->size, why);
+
+    (void) close(fd);
+
+    return *why ? MDB_CORRUPTED : rc;
 }
 
 
@@ -167,14 +206,14 @@ ngx_http_conduit_lmdb_tables(ngx_http_conduit_lmdb_t *db, ngx_uint_t create,
     MDB_txn    *txn;
     ngx_uint_t  i, empty;
 
-    rc = ngx_http_conduit_lmdb_txn(db, create ? 0 : MDB_RDONLY, &txn);
+    rc = ngx_http_conduit_lmdb_txn(db, create ? 0 : MDB_RDONLY, &txn, why);
     if (rc) {
         return rc;
     }
 
     /* tables are made once, in an empty file: later they have to be there */
 
-    rc = ngx_http_conduit_lmdb_empty(txn, &empty);
+    rc = ngx_http_conduit_lmdb_bare(txn, &empty);
     create = create && empty;
 
     if (rc == 0) {
@@ -200,7 +239,7 @@ ngx_http_conduit_lmdb_tables(ngx_http_conduit_lmdb_t *db, ngx_uint_t create,
 
 
 static int
-ngx_http_conduit_lmdb_empty(MDB_txn *txn, ngx_uint_t *empty)
+ngx_http_conduit_lmdb_bare(MDB_txn *txn, ngx_uint_t *empty)
 {
     int       rc;
     MDB_dbi   names;
@@ -263,13 +302,27 @@ ngx_http_conduit_lmdb_format(ngx_http_conduit_lmdb_t *db, MDB_txn *txn,
 }
 
 
-/* the file may have been enlarged by a process with another configuration */
+/*
+ * The file may have been enlarged by a process with another configuration.
+ * LMDB would be ended by a look behind the end of one that was cut off.
+ */
 
 int
 ngx_http_conduit_lmdb_txn(ngx_http_conduit_lmdb_t *db, unsigned flags,
-    MDB_txn **txn)
+    MDB_txn **txn, const char **why)
 {
-    int  rc;
+    int               rc;
+    mdb_filehandle_t  fd;
+
+    rc = mdb_env_get_fd(db->env, &fd);
+
+    if (rc == 0) {
+        rc = ngx_http_conduit_datafile_kept(fd, &db->size, why);
+    }
+
+    if (rc) {
+        return *why ? MDB_CORRUPTED : rc;
+    }
 
     rc = mdb_txn_begin(db->env, NULL, flags, txn);
 
@@ -292,10 +345,12 @@ ngx_http_conduit_lmdb_again(ngx_http_conduit_lmdb_t *db, const char **why)
 {
     int  rc;
 
-    mdb_env_close(db->env);
-    db->env = NULL;
+    if (db->env) {
+        mdb_env_close(db->env);
+        db->env = NULL;
+    }
 
-    rc = ngx_http_conduit_lmdb_env(db);
+    rc = ngx_http_conduit_lmdb_env(db, 0, why);
 
     if (rc == 0) {
         rc = ngx_http_conduit_lmdb_tables(db, 0, why);
@@ -304,4 +359,48 @@ ngx_http_conduit_lmdb_again(ngx_http_conduit_lmdb_t *db, const char **why)
     db->broken = (rc != 0);
 
     return rc;
+}
+
+
+ngx_uint_t
+ngx_http_conduit_lmdb_empty(ngx_http_conduit_lmdb_conf_t *conf)
+{
+    u_char       name[NGX_MAX_PATH];
+    struct stat  fs;
+
+    ngx_http_conduit_lmdb_name(name, conf->path);
+
+    return stat((char *) name, &fs) == -1 || fs.st_size == 0;
+}
+
+
+/* these come of nothing else: files are written by nobody but this code */
+
+ngx_uint_t
+ngx_http_conduit_lmdb_damaged(int rc)
+{
+    switch (rc) {
+
+    case MDB_NOTFOUND:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_CURSOR_FULL:
+    case MDB_INCOMPATIBLE:
+    case MDB_BAD_TXN:
+    case MDB_BAD_DBI:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+const char *
+ngx_http_conduit_lmdb_error(int rc)
+{
+    return (ngx_http_conduit_lmdb_damaged(rc) && rc != MDB_INVALID)
+           ? "data.mdb is damaged" : mdb_strerror(rc);
 }

@@ -30,6 +30,7 @@ struct ngx_http_conduit_lmdb_s {
     int64_t                           now;         /* of it, ms */
     int64_t                           swept;       /* last */
     size_t                            used;
+    size_t                            size;        /* of the file */
     unsigned                          broken:1;    /* to be opened again */
 };
 
@@ -42,9 +43,13 @@ struct ngx_http_conduit_lmdb_s {
 int ngx_http_conduit_lmdb_value(MDB_val *key, MDB_val *value);
 
 
-/* a transaction; another process may have enlarged the file */
+/* a transaction; another process may have enlarged the file, or cut it off */
 int ngx_http_conduit_lmdb_txn(ngx_http_conduit_lmdb_t *db, unsigned flags,
-    MDB_txn **txn);
+    MDB_txn **txn, const char **why);
+
+/* what an error means: is it because of damage? */
+ngx_uint_t ngx_http_conduit_lmdb_damaged(int rc);
+const char *ngx_http_conduit_lmdb_error(int rc);
 
 /* opens it again after it has failed */
 int ngx_http_conduit_lmdb_again(ngx_http_conduit_lmdb_t *db, const char **why);

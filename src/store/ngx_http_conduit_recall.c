@@ -91,6 +91,7 @@ ngx_http_conduit_recall_read(void *ctx)
 {
     ngx_http_conduit_recalling_t  *recall = ctx;
 
+    ngx_uint_t                   dead;
     const char                  *why;
     ngx_http_conduit_journal_t  *journal;
 
@@ -105,12 +106,14 @@ ngx_http_conduit_recall_read(void *ctx)
 
     /* nobody opens the tables anew meanwhile */
 
-    (void) ngx_http_conduit_journal_lock(&journal->sh->fold);
+    dead = ngx_http_conduit_journal_lock(&journal->sh->fold);
 
-    recall->rc = ngx_http_conduit_lmdb_find(recall->embedded->db,
-                                            recall->number,
-                                            ngx_http_conduit_recall_copy,
-                                            recall, &why);
+    if (ngx_http_conduit_fold_usable(journal, dead) == NULL) {
+        recall->rc = ngx_http_conduit_lmdb_find(recall->embedded->db,
+                                                recall->number,
+                                                ngx_http_conduit_recall_copy,
+                                                recall, &why);
+    }
 
     ngx_http_conduit_journal_unlock(&journal->sh->fold);
 }
