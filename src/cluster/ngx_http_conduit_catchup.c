@@ -17,7 +17,7 @@
  *
  * That Redis has lost all is told by its epoch, a random text that the first
  * host puts into an empty Redis.  That it has come back from an old copy of
- * itself is told by a mark that each host raises with each look.
+ * itself is told by marks, see ngx_http_conduit_mark.c.
  */
 
 
@@ -28,10 +28,6 @@
 /* how often epoch and mark are looked at, in ticks */
 
 #define NGX_HTTP_CONDUIT_EPOCH    10
-
-/* how long a mark is kept of a host that is gone, ms */
-
-#define NGX_HTTP_CONDUIT_MARK     "86400000"
 
 
 typedef struct {
@@ -55,16 +51,10 @@ static void ngx_http_conduit_catchup_online_locked(
     ngx_http_conduit_task_node_t *node);
 static ngx_uint_t ngx_http_conduit_catchup_left_locked(
     ngx_http_conduit_sh_t *sh);
-static void ngx_http_conduit_catchup_all(ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_epoch_look(ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_epoch_got(void *data,
     ngx_conduit_redis_reply_t *reply);
 static void ngx_http_conduit_epoch_secret(void *data,
-    ngx_conduit_redis_reply_t *reply);
-static void ngx_http_conduit_mark_look(ngx_http_conduit_cluster_t *cluster);
-static void ngx_http_conduit_mark_got(void *data,
-    ngx_conduit_redis_reply_t *reply);
-static void ngx_http_conduit_mark_set(void *data,
     ngx_conduit_redis_reply_t *reply);
 
 
@@ -79,6 +69,7 @@ ngx_http_conduit_catchup_tick(ngx_http_conduit_cluster_t *cluster)
     {
         ngx_http_conduit_epoch_look(cluster);
         ngx_http_conduit_part_look(cluster);
+        ngx_http_conduit_mark_look(cluster);
     }
 
     /* before Redis is known to be what it was, nothing is compared with it */
@@ -420,7 +411,7 @@ ngx_http_conduit_catchup_whole(void *data, ngx_conduit_redis_reply_t *reply)
 
 /* all that this host knows best */
 
-static void
+void
 ngx_http_conduit_catchup_all(ngx_http_conduit_cluster_t *cluster)
 {
     ngx_queue_t                   *q;
@@ -496,8 +487,6 @@ ngx_http_conduit_epoch_look(ngx_http_conduit_cluster_t *cluster)
 
     (void) ngx_conduit_redis_call(&redis->calls, args, 2,
                                   ngx_http_conduit_epoch_got, cluster);
-
-    ngx_http_conduit_mark_look(cluster);
 }
 
 
@@ -521,7 +510,7 @@ ngx_http_conduit_epoch_got(void *data, ngx_conduit_redis_reply_t *reply)
         /* somebody has emptied it: begin with a new one */
 
         cluster->epochs = 0;
-        sh->marked = 0;
+        ngx_http_conduit_mark_forget(cluster, NGX_HTTP_CONDUIT_SHARDS);
         return;
     }
 
@@ -540,81 +529,7 @@ ngx_http_conduit_epoch_got(void *data, ngx_conduit_redis_reply_t *reply)
     }
 
     ngx_memcpy(sh->epoch, text.data, 16);
-    sh->marked = 0;
-}
-
-
-/* what is asked for is compared with what was confirmed before */
-
-static void
-ngx_http_conduit_mark_look(ngx_http_conduit_cluster_t *cluster)
-{
-    u_char                     buf[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char                     text[NGX_INT64_LEN];
-    ngx_str_t                  args[5];
-    ngx_http_conduit_redis_t  *redis;
-
-    redis = cluster->redis;
-
-    if (redis->owner.len > NGX_HTTP_CONDUIT_OWNER_LEN) {
-        return;
-    }
-
-    ngx_str_set(&args[0], "GET");
-    args[1] = ngx_http_conduit_redis_name(redis, buf, "mark", &redis->owner);
-
-    (void) ngx_conduit_redis_call(&redis->calls, args, 2,
-                                  ngx_http_conduit_mark_got, cluster);
-
-    /* clocks may go back, marks do not */
-
-    cluster->marking = ngx_max(ngx_http_conduit_redis_now(redis),
-                               cluster->cdmcf->zone.sh->marked + 1);
-
-    ngx_str_set(&args[0], "SET");
-    args[2].data = text;
-    args[2].len = ngx_sprintf(text, "%L", cluster->marking) - text;
-    ngx_str_set(&args[3], "PX");
-    ngx_str_set(&args[4], NGX_HTTP_CONDUIT_MARK);
-
-    (void) ngx_conduit_redis_call(&redis->calls, args, 5,
-                                  ngx_http_conduit_mark_set, cluster);
-}
-
-
-static void
-ngx_http_conduit_mark_got(void *data, ngx_conduit_redis_reply_t *reply)
-{
-    ngx_http_conduit_cluster_t  *cluster = data;
-
-    ngx_http_conduit_sh_t  *sh;
-
-    sh = cluster->cdmcf->zone.sh;
-
-    if (reply == NULL
-        || ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_FAILED
-        || ngx_conduit_redis_number(reply) >= sh->marked)
-    {
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, cluster->log, 0,
-                  "conduit_redis: Redis has gone back to an earlier state, "
-                  "all tasks of this host are put into it again");
-
-    ngx_http_conduit_catchup_all(cluster);
-    ngx_http_conduit_idem_again(cluster, ngx_current_msec);
-}
-
-
-static void
-ngx_http_conduit_mark_set(void *data, ngx_conduit_redis_reply_t *reply)
-{
-    ngx_http_conduit_cluster_t  *cluster = data;
-
-    if (reply && ngx_conduit_redis_type(reply) != NGX_CONDUIT_REDIS_FAILED) {
-        cluster->cdmcf->zone.sh->marked = cluster->marking;
-    }
+    ngx_http_conduit_mark_forget(cluster, NGX_HTTP_CONDUIT_SHARDS);
 }
 
 

@@ -29,7 +29,11 @@ static void ngx_http_conduit_cluster_followed(
 static void ngx_http_conduit_cluster_host(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload);
 static ngx_http_conduit_peer_t *ngx_http_conduit_cluster_heard(
-    ngx_http_conduit_cluster_t *cluster, ngx_str_t *owner);
+    ngx_http_conduit_cluster_t *cluster, ngx_str_t *owner,
+    ngx_str_t *counts);
+static void ngx_http_conduit_cluster_place(
+    ngx_http_conduit_cluster_t *cluster, ngx_str_t *counts);
+static void ngx_http_conduit_cluster_beat(ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_cluster_stale(ngx_http_conduit_redis_t *redis,
     u_char *id);
 static void ngx_http_conduit_cluster_foreign(ngx_http_conduit_redis_t *redis,
@@ -267,6 +271,14 @@ ngx_http_conduit_cluster_unheard(ngx_http_conduit_cluster_t *cluster)
     if (sh->peered == 0 || (ngx_msec_int_t) (since - sh->peered) > 0) {
         sh->peered = since;
     }
+
+    /* but after a start Redis is more likely to be gone than they are there */
+
+    if (sh->leased
+        && (sh->apart == 0 || (ngx_msec_int_t) (since - sh->apart) > 0))
+    {
+        sh->apart = since;
+    }
 }
 
 
@@ -361,6 +373,10 @@ ngx_http_conduit_cluster_message(ngx_conduit_redis_t *conn,
 
         if (payload) {
             ngx_http_conduit_cluster_host(cluster, payload);
+
+        } else {
+            cluster->joining = 1;
+            ngx_http_conduit_cluster_beat(cluster);
         }
 
     } else if (rest.len > 5 && ngx_strncmp(rest.data, "host:", 5) == 0) {
@@ -487,7 +503,7 @@ ngx_http_conduit_cluster_host(ngx_http_conduit_cluster_t *cluster,
     counts.data = p + 1;
     counts.len = last - counts.data;
 
-    peer = ngx_http_conduit_cluster_heard(cluster, &word);
+    peer = ngx_http_conduit_cluster_heard(cluster, &word, &counts);
 
     if (peer) {
         ngx_http_conduit_counts_heard(cluster, peer, &counts);
@@ -499,7 +515,7 @@ ngx_http_conduit_cluster_host(ngx_http_conduit_cluster_t *cluster,
 
 static ngx_http_conduit_peer_t *
 ngx_http_conduit_cluster_heard(ngx_http_conduit_cluster_t *cluster,
-    ngx_str_t *owner)
+    ngx_str_t *owner, ngx_str_t *counts)
 {
     ngx_uint_t                i;
     ngx_http_conduit_peer_t  *peer;
@@ -514,6 +530,7 @@ ngx_http_conduit_cluster_heard(ngx_http_conduit_cluster_t *cluster,
     }
 
     cluster->cdmcf->zone.sh->peered = ngx_current_msec;
+    ngx_http_conduit_cluster_place(cluster, counts);
 
     for (i = 0; i < cluster->npeers; i++) {
         peer = &cluster->peers[i];
@@ -541,6 +558,46 @@ ngx_http_conduit_cluster_heard(ngx_http_conduit_cluster_t *cluster,
                   "conduit: \"%V\" has joined", owner);
 
     return peer;
+}
+
+
+/* whoever is at the same place is refused by Redis if this host is */
+
+static void
+ngx_http_conduit_cluster_place(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *counts)
+{
+    u_char  *p;
+
+    p = counts->data;
+
+    if (counts->len > 2 + NGX_HTTP_CONDUIT_REDIS_PLACE
+        && (*p == 'h' || *p == 'H'))
+    {
+        if (*p == 'H') {
+            ngx_http_conduit_cluster_beat(cluster);
+        }
+
+        if (ngx_memcmp(p + 2, cluster->redis->place,
+                       NGX_HTTP_CONDUIT_REDIS_PLACE)
+            == 0)
+        {
+            return;
+        }
+    }
+
+    cluster->cdmcf->zone.sh->apart = ngx_current_msec;
+}
+
+
+/* between ticks */
+
+static void
+ngx_http_conduit_cluster_beat(ngx_http_conduit_cluster_t *cluster)
+{
+    if (cluster->leader && cluster->redis->calls.up) {
+        ngx_http_conduit_counts_beat(cluster);
+    }
 }
 
 

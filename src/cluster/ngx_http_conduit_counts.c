@@ -11,6 +11,8 @@
  * What hosts tell each other with every heart beat, so that limits hold over
  * all of them.  "beat OWNER LF" is followed by lines
  *
+ *     h PLACE                                         the first one; H: one
+ *                                                     of others is asked for
  *     k CONNECTIONS TASKS REQUESTS RATE BURST NAME    of a key
  *     p RUNNING WAITING STARTS NAME                   of a provider
  *
@@ -92,13 +94,18 @@ ngx_http_conduit_counts_beat(ngx_http_conduit_cluster_t *cluster)
     n = ngx_min(sh->nkeys, NGX_HTTP_CONDUIT_COUNTS);
 
     message.data = ngx_alloc(NGX_HTTP_CONDUIT_OWNER_LEN + 8
+                             + NGX_HTTP_CONDUIT_REDIS_PLACE + 3
                              + (n + NGX_HTTP_CONDUIT_PROVIDERS)
                                * NGX_HTTP_CONDUIT_COUNT_LINE, cluster->log);
     if (message.data == NULL) {
         return;
     }
 
-    p = ngx_sprintf(message.data, "beat %V\n", &redis->owner);
+    p = ngx_sprintf(message.data, "beat %V\n%c %*s\n", &redis->owner,
+                    cluster->joining ? 'H' : 'h',
+                    (size_t) NGX_HTTP_CONDUIT_REDIS_PLACE, redis->place);
+
+    cluster->joining = 0;
 
     ngx_http_conduit_zone_lock(&cluster->cdmcf->zone);
 

@@ -107,13 +107,14 @@ ngx_http_conduit_part_got(void *data, ngx_conduit_redis_reply_t *reply)
     }
 
     text = ngx_conduit_redis_text(reply);
+    cluster = part->cluster;
 
     if (text.len != NGX_HTTP_CONDUIT_PART_EPOCH) {
+        ngx_http_conduit_mark_forget(cluster, part->shard);
         ngx_http_conduit_part_give(part);
         return;
     }
 
-    cluster = part->cluster;
     epoch = cluster->cdmcf->zone.sh->parts[part->shard];
 
     if (ngx_memcmp(epoch, text.data, text.len) == 0) {
@@ -125,11 +126,12 @@ ngx_http_conduit_part_got(void *data, ngx_conduit_redis_reply_t *reply)
                       "conduit_redis: shard %ui has been emptied, its tasks "
                       "of this host are put into it again", part->shard);
 
-        ngx_http_conduit_part_mark(cluster, part->shard, 0);
+        ngx_http_conduit_part_again(cluster, part->shard);
         ngx_http_conduit_idem_again(cluster, ngx_current_msec);
     }
 
     ngx_memcpy(epoch, text.data, text.len);
+    ngx_http_conduit_mark_forget(cluster, part->shard);
 }
 
 
@@ -176,6 +178,14 @@ ngx_http_conduit_part_name(ngx_http_conduit_part_t *part, u_char *buf)
     name.len = p - buf;
 
     return name;
+}
+
+
+void
+ngx_http_conduit_part_again(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard)
+{
+    ngx_http_conduit_part_mark(cluster, shard, 0);
 }
 
 

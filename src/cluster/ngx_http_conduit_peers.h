@@ -45,9 +45,17 @@ typedef struct {
 
 
 typedef struct ngx_http_conduit_part_s  ngx_http_conduit_part_t;
+typedef struct ngx_http_conduit_cluster_s  ngx_http_conduit_cluster_t;
 
 
 typedef struct {
+    ngx_http_conduit_cluster_t       *cluster;
+    ngx_uint_t                        shard;       /* SHARDS: no cluster */
+    int64_t                           number;      /* not confirmed yet */
+} ngx_http_conduit_mark_t;
+
+
+struct ngx_http_conduit_cluster_s {
     ngx_http_conduit_redis_t         *redis;
     ngx_http_conduit_main_conf_t     *cdmcf;
     ngx_log_t                        *log;
@@ -58,11 +66,12 @@ typedef struct {
                                                    /* is that of the zone */
     unsigned                          leader:1;
     unsigned                          listening:1; /* as the leader */
+    unsigned                          joining:1;   /* who else is there? */
     unsigned                          doubtful:1;  /* are leases still ours? */
     ngx_uint_t                        ticks;
     ngx_uint_t                        epochs;      /* seen on a connection */
-    int64_t                           marking;     /* not confirmed yet */
     ngx_http_conduit_part_t          *parts;       /* of a cluster of Redis */
+    ngx_http_conduit_mark_t           marks[NGX_HTTP_CONDUIT_SHARDS + 1];
     ngx_msec_t                        connected;
     ngx_msec_t                        renewed;
     ngx_msec_t                        kept[NGX_HTTP_CONDUIT_SHARDS];
@@ -86,7 +95,7 @@ typedef struct {
     ngx_uint_t                        nasks;
     uint64_t                          asked;       /* so far */
     unsigned                          answers:1;   /* can be heard */
-} ngx_http_conduit_cluster_t;
+};
 
 
 typedef enum {
@@ -234,6 +243,10 @@ void ngx_http_conduit_catchup_tick(ngx_http_conduit_cluster_t *cluster);
 void ngx_http_conduit_catchup_mark(ngx_http_conduit_redis_t *redis,
     u_char *id, ngx_uint_t event);
 
+/* all that this host knows best */
+
+void ngx_http_conduit_catchup_all(ngx_http_conduit_cluster_t *cluster);
+
 /* Redis believes that this host has to deliver something: has it? */
 
 void ngx_http_conduit_catchup_over(ngx_http_conduit_cluster_t *cluster,
@@ -245,8 +258,22 @@ void ngx_http_conduit_catchup_lost(ngx_http_conduit_redis_t *redis,
 /* has a shard of a cluster of Redis lost all? */
 void ngx_http_conduit_part_look(ngx_http_conduit_cluster_t *cluster);
 
+/* what this host knows best of a shard */
+void ngx_http_conduit_part_again(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard);
+
 /* Redis may have lost what it was told last: it is told again */
 void ngx_http_conduit_part_recent(ngx_http_conduit_cluster_t *cluster);
+
+/* has Redis, or a shard of a cluster, gone back to an earlier state? */
+
+void ngx_http_conduit_mark_look(ngx_http_conduit_cluster_t *cluster);
+
+/* it has lost all: what is set next is the first mark; SHARDS: no cluster */
+
+void ngx_http_conduit_mark_forget(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard);
+
 
 /* Idempotency-Keys: with each tick, of the leader; Redis could not be asked */
 

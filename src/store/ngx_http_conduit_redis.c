@@ -67,7 +67,9 @@ ngx_http_conduit_redis_init(ngx_cycle_t *cycle,
 
     cdmcf->redis = redis;
 
-    if (ngx_http_conduit_redis_owner(cycle, redis) != NGX_OK) {
+    if (ngx_http_conduit_redis_owner(cycle, redis) != NGX_OK
+        || ngx_http_conduit_redis_place(redis) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -249,21 +251,37 @@ ngx_http_conduit_redis_now(ngx_http_conduit_redis_t *redis)
 ngx_uint_t
 ngx_http_conduit_redis_alone(ngx_http_conduit_redis_t *redis)
 {
+    ngx_msec_t              heard;
     ngx_http_conduit_sh_t  *sh;
 
     sh = redis->cdmcf->zone.sh;
 
-    /* a node of a cluster says nothing of the others */
+    /*
+     * Who calls the same address from the same place is refused as well; not
+     * so others, and a node of a cluster says nothing of the rest.
+     */
 
     if (redis->calls.refused && sh->parts[0][0] == '\0') {
-        return 1;
+
+        if (sh->apart == 0) {
+            return 1;
+        }
+
+        heard = sh->apart;
+
+    } else {
+
+        if (sh->peered == 0) {
+            return 0;
+        }
+
+        heard = sh->peered;
     }
 
     /* by the last time at which the leases were renewed */
 
-    return sh->peered
-           && (ngx_msec_int_t) (sh->leased - sh->peered)
-              > NGX_HTTP_CONDUIT_PEER_FORGOTTEN + NGX_HTTP_CONDUIT_LEASE;
+    return (ngx_msec_int_t) (sh->leased - heard)
+           > NGX_HTTP_CONDUIT_PEER_FORGOTTEN + NGX_HTTP_CONDUIT_LEASE;
 }
 
 

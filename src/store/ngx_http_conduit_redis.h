@@ -73,6 +73,10 @@
 
 #define NGX_HTTP_CONDUIT_PEER_FORGOTTEN  30000
 
+/* hexadecimal digits */
+
+#define NGX_HTTP_CONDUIT_REDIS_PLACE     16
+
 /* a prefix, a shard, an instance or a key's name, and what stands between */
 
 #define NGX_HTTP_CONDUIT_REDIS_NAME      320
@@ -152,6 +156,8 @@ struct ngx_http_conduit_redis_s {
     void                             *cluster;     /* its part */
 
     ngx_str_t                         owner;       /* INSTANCE@TOKEN */
+    u_char                            place[NGX_HTTP_CONDUIT_REDIS_PLACE];
+                                                   /* of this host */
     int64_t                           asked;       /* for its time, ms */
     int64_t                           late;        /* the best answer, ms */
     ngx_uint_t                        questions;
@@ -195,10 +201,15 @@ ngx_str_t ngx_http_conduit_redis_name(ngx_http_conduit_redis_t *redis,
     u_char *buf, const char *kind, ngx_str_t *name);
 
 
+/* fills place in; NGX_ERROR: OpenSSL has failed */
+
+ngx_int_t ngx_http_conduit_redis_place(ngx_http_conduit_redis_t *redis);
+
+
 /*
  * Is it certain that no other host performs tasks of this one, although Redis
- * cannot be reached?  Nobody listens where it should be, or there was no other
- * host for a while before.
+ * cannot be reached?  There was no other one for a while before; or only such
+ * as call Redis from the same place, where nobody listens now.
  */
 
 ngx_uint_t ngx_http_conduit_redis_alone(ngx_http_conduit_redis_t *redis);

@@ -614,9 +614,10 @@ typedef struct {
     u_char                              secret[32];    /* of tokens */
     u_char                              life[8];   /* tells zones apart */
     u_char                              epoch[16]; /* of the shared store */
-    int64_t                             marked;    /* there, by this host */
     u_char                              parts[NGX_HTTP_CONDUIT_PARTS][16];
                                                    /* of its shards */
+    int64_t                             marked[NGX_HTTP_CONDUIT_PARTS + 1];
+                                                   /* marks, and of them all */
     void                               *journal;   /* of the embedded one */
     ngx_atomic_t                        loading;   /* from it, later on */
     ngx_uint_t                          orphans;   /* any such tickets? */
@@ -626,6 +627,7 @@ typedef struct {
     ngx_msec_t                          late;      /* replies of the shared */
                                                    /* store, of late */
     ngx_msec_t                          peered;    /* another host was there */
+    ngx_msec_t                          apart;     /* at another place */
     uint32_t                            away_live; /* of other hosts */
     uint32_t                            counted;   /* changes with who does */
     int64_t                             offset;    /* clock that all hosts */
