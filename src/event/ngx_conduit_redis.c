@@ -171,6 +171,10 @@ ngx_conduit_redis_io_call(ngx_conduit_redis_io_t *io, ngx_str_t *args,
     ngx_queue_insert_tail(&io->calls, &wait->queue);
     io->ncalls++;
 
+    /* a worker that shuts down waits for the reply, if it is not too late */
+
+    io->timer.cancelable = 0;
+
     return NGX_OK;
 }
 
@@ -438,6 +442,7 @@ ngx_conduit_redis_answer(ngx_conduit_redis_io_t *io, redisReply *reply)
     q = ngx_queue_head(&io->calls);
     ngx_queue_remove(q);
     io->ncalls--;
+    io->timer.cancelable = (io->ncalls == 0);
 
     ngx_conduit_redis_told(ngx_queue_data(q, ngx_conduit_redis_wait_t, queue),
                            reply);

@@ -289,6 +289,7 @@ ngx_conduit_redis_hold(ngx_conduit_redis_command_t *call)
     }
 
     ngx_queue_insert_after(q, &call->queue);
+    cluster->timer.cancelable = 0;
 
     slot = &cluster->slots[call->slot];
 
@@ -588,6 +589,8 @@ ngx_conduit_redis_look(ngx_conduit_redis_cluster_t *cluster, ngx_uint_t all)
                                      ngx_conduit_redis_command_t, queue),
                                  NULL);
     }
+
+    cluster->timer.cancelable = ngx_queue_empty(&cluster->held);
 }
 
 

@@ -620,6 +620,7 @@ ngx_conduit_redis_unanswered(ngx_conduit_redis_io_t *io)
     ngx_queue_add(&calls, &io->calls);
     ngx_queue_init(&io->calls);
     io->ncalls = 0;
+    io->timer.cancelable = 1;
 
     for (q = ngx_queue_head(&calls);
          q != ngx_queue_sentinel(&calls);
