@@ -213,6 +213,7 @@ struct ngx_http_conduit_hub_conn_s {
     unsigned                          failed:1;    /* to be closed */
     unsigned                          stuck:1;     /* reads no more */
     unsigned                          fresh:1;     /* an invocation again */
+    unsigned                          unheard:1;   /* and Redis is silent */
     unsigned                          broken:1;    /* hangs up then */
     unsigned                          answered:1;  /* ends when all is sent */
     unsigned                          roams:1;     /* all tasks are owed, as */

@@ -35,7 +35,11 @@ ngx_http_conduit_hub_fresh(ngx_http_conduit_hub_conn_t *conn, u_char *id,
 
     cdmcf = conn->hub->cdmcf;
 
-    if (conn->fresh || !ngx_http_conduit_watch_shared(cdmcf)) {
+    if (conn->fresh) {
+        return conn->unheard ? NGX_ERROR : NGX_OK;
+    }
+
+    if (!ngx_http_conduit_watch_shared(cdmcf)) {
         return NGX_OK;
     }
 
@@ -66,7 +70,7 @@ ngx_http_conduit_hub_fresh(ngx_http_conduit_hub_conn_t *conn, u_char *id,
 }
 
 
-/* without Redis what the zone has is all that can be told */
+/* without Redis it is not known whether there is such a task */
 
 static void
 ngx_http_conduit_hub_unpark(void *data, ngx_int_t rc)
@@ -81,10 +85,12 @@ ngx_http_conduit_hub_unpark(void *data, ngx_int_t rc)
 
     if (conn->state != NGX_HTTP_CONDUIT_HUB_CLOSING && !conn->failed) {
         conn->fresh = 1;
+        conn->unheard = (rc != NGX_OK);
 
         (void) ngx_http_conduit_hub_call(conn, parked->data, parked->len);
 
         conn->fresh = 0;
+        conn->unheard = 0;
     }
 
     ngx_free(parked);

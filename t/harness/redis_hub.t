@@ -142,4 +142,18 @@ def test_limits(t):
         t.ok(True, 'and again when they have ended')
 
 
-run(test_hub, test_watcher, test_limits)
+def test_silent(t):
+    """Nobody can say whether there is such a task."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, redis, 'a') as a, host(t, proxy, 'b', a) as b:
+        task = a.alice.image('sandbox:duration=60s')['task_id']
+        proxy.mute()
+
+        with Hub(b.port(), a.secrets['alice']) as hub:
+            for method in ('SubscribeToTask', 'GetTask', 'CancelTask'):
+                r = hub.invoke(method, task)
+                t.like(r.get('error'), 'try again later', method)
+
+
+run(test_hub, test_watcher, test_limits, test_silent)
