@@ -2,7 +2,6 @@
 
 # Copyright (C) Conduit for nginx authors
 
-# a short form of t/chaos/run; CHAOS_SECONDS and CHAOS_SEED change it
+# a short form of t/chaos/run; CHAOS_SEED changes it
 
-exec "$(dirname "$0")/../chaos/run" --seconds "${CHAOS_SECONDS:-15}" \
-    --seed "${CHAOS_SEED:-7}" --longest 2 --rate 4
+exec "$(dirname "$0")/../chaos/run" --short --seed "${CHAOS_SEED:-7}" --rate 3

@@ -1,17 +1,18 @@
 # Copyright (C) Conduit for nginx authors
 
-"""Several hosts with one Redis, clients of all of them, everything that may go
-wrong, and the books that tell whether anything was lost.
+"""Several hosts with one Redis, clients of all of them, and everything that
+may go wrong.
 
     world = World(t)            three hosts, their proxies, Redis, a provider
     load = Load(world, seed)    clients; what they were told is in world.books
-    Events(world, rng)          one disturbance after the other
-    Verdict(t, world)           what must hold, when all is quiet again
+    Events(world, rng)          disturbances, one after the other or at once
+    Verdict(t, world)           what must hold, when all is quiet again; see
+                                conduit_verdict.py
 """
 
-import collections
 import random
 
+from conduit_books import *
 from conduit_hooks import *
 from conduit_hub import *
 from conduit_redis import *
@@ -20,11 +21,8 @@ HTTP_CONF = '''
     conduit_task_limit per_key=100000 total=100000;
     conduit_webhook_rate off;
     conduit_webhook_retry 200ms 400ms 800ms 2s 4s 8s 8s 8s;
+    conduit_webhook_bind %s;
 '''
-
-# are deliveries of a dead host taken over by others?
-
-TAKEOVER = True
 
 # its limits tell whether the counts are right at the end
 
@@ -34,108 +32,53 @@ SANDBOXES = ('sandbox:duration=50ms', 'sandbox:duration=400ms',
              'sandbox:duration=2s', 'sandbox:duration=6s',
              'sandbox:duration=100ms sandbox:error=provider_error')
 SCRIPTS = ('ok', 'quick', 'steps', 'steps', 'slow', 'slow', 'failed',
-           '503-once')
+           '503-once', 'slow-submit')
 
-# members of a document that stay what they are once it has ended
+# what a host has for longer than a lease
 
-ENDED = ('status', 'sequence', 'completed_at', 'result', 'error',
-         'error_code', 'progress', 'created_at', 'model', 'metadata')
+LONG = 'sandbox:duration=11s'
 
+# a provider that knows repeats may also lose its answers
 
-def end_of(document):
-    return {name: document.get(name) for name in ENDED}
-
-
-class Task:
-    """What is known of an accepted task."""
-
-    def __init__(self, id, at, prompt, video, path):
-        self.id = id
-        self.at = at
-        self.prompt = prompt
-        self.video = video
-        self.path = path            # of its webhook, or None
-        self.end = None             # what was seen first
-        self.seen = None            # when, and by whom
-        self.held = None            # when it was seen to be processing
+TWIN = {'sora-2': SCRIPTS, 'sora-twin': SCRIPTS + ('lost-once', 'lost-once')}
 
 
-class Trouble:
-    """A disturbance: from and to are times of the monotonic clock."""
+def unhurried(seconds):
+    """A receiver that takes its time."""
 
-    def __init__(self, kind, host=None):
-        self.kind = kind
-        self.host = host
-        self.begun = time.monotonic()
-        self.over = None
+    def answer(sock, hit):
+        alive = late(seconds)(sock, hit)
 
-    def near(self, first, last):
-        return (self.begun <= last
-                and (self.over is None or self.over >= first))
+        if alive:
+            hit.answered_with = 200
 
-    def __repr__(self):
-        return '%s %s %.2f..%s' % (self.kind, self.host, self.begun,
-                                   self.over and '%.2f' % self.over)
+        return alive
+
+    return answer
 
 
-class Books:
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.tasks = {}
-        self.faults = []
-        self.troubles = []
-        self.replies = collections.Counter()
+def providers(name):
+    """Blocks that tell the provider which host asks, the second one also what
+    is a repeat."""
 
-    def fault(self, *what):
-        with self.lock:
-            self.faults.append((round(time.monotonic(), 2),) + what)
+    def edit(text):
+        text = text.replace('kind        video;',
+                            'kind        video;\n    header X-Host %s;' % name)
+        at = text.index('conduit_provider videos_compat')
+        twin = text[at:].replace('videos_compat', 'videos_twin')
+        twin = twin.replace('sora-2', 'sora-twin').replace(
+            'take    id /id;',
+            'take    id /id;\n        idempotency header Idempotency-Key;')
+        return text + twin
 
-    def accept(self, task):
-        with self.lock:
-            self.tasks[task.id] = task
-
-    def pick(self, rng):
-        with self.lock:
-            known = list(self.tasks)
-
-        if not known:
-            return None
-
-        return rng.choice(known[-60:] if rng.random() < 0.8 else known)
-
-    def look(self, document, by):
-        """A document as somebody has got it."""
-
-        task = self.tasks.get(document['task_id'])
-
-        if task is None:
-            return
-
-        if document['status'] == 'processing' and task.held is None:
-            task.held = time.monotonic()
-
-        if document['status'] not in FINAL:
-            return
-
-        end = end_of(document)
-
-        with self.lock:
-            if task.end is None:
-                task.end = end
-                task.seen = time.monotonic(), by
-                return
-
-        if task.end != end:
-            self.fault('another end', task.id, task.seen, task.end, by, end)
-
-    def near(self, first, last, kinds=None):
-        return [trouble for trouble in self.troubles
-                if trouble.near(first, last)
-                and (kinds is None or trouble.kind in kinds)]
+    return edit
 
 
 class World:
-    """Hosts, each with a proxy of its own between it and Redis."""
+    """Hosts, each with a proxy of its own between it and Redis, and an address
+    of its own from which its webhooks come."""
+
+    NAMES = 'abcdefgh'
 
     def __init__(self, t, hosts=3):
         self.t = t
@@ -145,22 +88,47 @@ class World:
             {'state': 'processing', 'progress': 10, 'times': 25},
             {'state': 'completed', 'progress': 100}])
         self.sink = Sink()
-        self.redis = Redis(conf='appendonly yes\nappendfsync always\n')
+        self.redis = Redis(conf=Ledger.CONF)
         self.redis.start()
+        self.ledger = Ledger(self.redis)
         self.proxies = []
+        self.closed = collections.Counter()
         self.hosts = []
 
         for n in range(hosts):
             proxy = RedisProxy(self.redis)
             proxy.listen()
             self.proxies.append(proxy)
-            self.hosts.append(self.host('abcdefgh'[n], proxy))
+            self.hosts.append(self.host(n, proxy))
 
-    def host(self, name, proxy):
-        return make_host(Hooks, self.t, proxy, name,
+    def host(self, n, proxy):
+        return make_host(Hooks, self.t, proxy, self.NAMES[n],
                          self.hosts[0] if self.hosts else None,
-                         http=HTTP_CONF + MEDIA, workers=2, keys=COUNTED,
-                         provider=self.provider, providers=['videos'])
+                         http=HTTP_CONF % self.address(n) + MEDIA, workers=2,
+                         keys=COUNTED, provider=self.provider,
+                         providers=['videos'], edit=providers(self.NAMES[n]))
+
+    @staticmethod
+    def address(n):
+        return '127.0.0.%d' % (11 + n)
+
+    def sender(self, hit):
+        return int(hit.peer.split('.')[3]) - 11
+
+    def asker(self, request):
+        return self.NAMES.index(request.headers['x-host'])
+
+    def refuse(self, n):
+        """Nobody listens where the host looks for Redis, until admit()."""
+
+        self.closed[n] += 1
+        self.proxies[n].cut()
+
+    def admit(self, n):
+        self.closed[n] -= 1
+
+        if not self.closed[n]:
+            self.proxies[n].listen()
 
     def close(self):
         for host in self.hosts:
@@ -185,23 +153,23 @@ class World:
 class Load:
     """Clients of all hosts."""
 
-    def __init__(self, world, seed, rate):
+    def __init__(self, world, seed, rate, pictures=SANDBOXES):
         self.world = world
         self.books = world.books
         self.seed = seed
         self.rate = rate
+        self.pictures = pictures
         self.stop = threading.Event()
-        self.number = 0
         self.threads = []
 
     def start(self):
         for n in range(len(self.world.hosts)):
             for what in (self.create, self.poll, self.poll, self.stream,
-                         self.hub):
+                         self.hub, self.list):
                 rng = random.Random('%s/%s/%s/%s' % (
                     self.seed, n, what.__name__, len(self.threads)))
                 self.threads.append(threading.Thread(
-                    target=self.loop, args=(what, n, rng), daemon=True))
+                    target=self.loop, args=(what, n, rng, {}), daemon=True))
 
         for thread in self.threads:
             thread.start()
@@ -212,10 +180,12 @@ class Load:
         for thread in self.threads:
             thread.join(60)
 
-    def loop(self, what, n, rng):
+    def loop(self, what, n, rng, seen):
+        """seen: what this client has seen of each task, in vain or not."""
+
         while not self.stop.is_set():
             try:
-                what(n, rng)
+                what(n, rng, seen)
 
             except (OSError, EOFError, Closed, Refused) as e:
 
@@ -246,38 +216,106 @@ class Load:
 
         return False
 
-    def create(self, n, rng):
+    # creates
+
+    def create(self, n, rng, seen):
         self.stop.wait(rng.uniform(0, 2 / self.rate))
-        host = self.world.hosts[n]
+
+        order = self.order(rng)
+
+        if not self.send(order, n) and order.key:
+            self.again(order, rng)
+
+    def begin(self, each=4):
+        """What hosts have when the first trouble comes."""
+
+        rng = random.Random(self.seed)
+
+        for n in range(len(self.world.hosts)):
+            for _ in range(each):
+                self.send(self.order(rng, LONG), n)
+
+    def order(self, rng, prompt=None):
+        """A new create; half of them have an Idempotency-Key."""
 
         with self.books.lock:
-            self.number += 1
-            number = self.number
+            number = len(self.books.orders) + 1
+            self.books.orders.append(None)
 
-        video = rng.random() < 0.5
-        prompt = ('script:%s n%d.' % (rng.choice(SCRIPTS), number)
-                  if video else rng.choice(SANDBOXES))
-        path, more = None, {}
+        video = prompt is None and rng.random() < 0.5
+
+        if video:
+            model = rng.choice(sorted(TWIN))
+            prompt = 'script:' + rng.choice(TWIN[model])
+        else:
+            model = 'sandbox-image'
+            prompt = prompt or rng.choice(self.pictures)
+
+        body = {'model': model, 'prompt': '%s n%d.' % (prompt, number)}
+        path = None
+
+        if not video:
+            body['size'] = '16x16'
 
         if rng.random() < 0.5:
             path = '/%d' % number
-            more = {'webhook_url': self.world.sink.url(path),
-                    'webhook_events': ['completed', 'failed']}
+            body.update(webhook_url=self.world.sink.url(path),
+                        webhook_events=['completed', 'failed'])
 
-            if rng.random() < 0.2:
+            chance = rng.random()
+
+            if chance < 0.2:
                 self.world.sink.script(path, 500, 200)
+            elif chance < 0.4:
+                self.world.sink.script(path, unhurried(0.7), 200)
 
-        at = time.monotonic()
+        key = 'key-%d' % number if rng.random() < 0.5 else None
+        order = Order(number, body['prompt'], video, path, key, body)
+        self.books.orders[number - 1] = order
+        return order
 
-        if video:
-            r = host.alice.video(prompt, 'sora-2', **more)
-        else:
-            r = host.alice.image(prompt, size='16x16', **more)
+    def send(self, order, n, what='create'):
+        """True when it has made a task, or has made one before."""
 
-        if self.reply('create', r, (202,)):
-            self.books.accept(Task(r['task_id'], at, prompt, video, path))
+        r = self.world.hosts[n].alice.post(
+            (VIDEOS if order.video else IMAGES) + '/async', order.body,
+            {'Idempotency-Key': order.key} if order.key else None)
 
-    def poll(self, n, rng):
+        # another request of its own may still be on its way
+
+        good = (202, 409) if order.key else (202,)
+
+        if not self.reply(what, r, good) or r.status == 409:
+            return False
+
+        self.books.accept(order, r['task_id'], n)
+        return True
+
+    def again(self, order, rng):
+        """The answer is lost, or was a refusal: the same at any host."""
+
+        for _ in range(20):
+            self.stop.wait(rng.uniform(0.1, 1))
+
+            try:
+                if self.stop.is_set() or self.send(
+                        order, rng.randrange(len(self.world.hosts)), 'again'):
+                    return
+
+            except (OSError, EOFError):
+                pass
+
+    def replay(self, n, rng):
+        with self.books.lock:
+            orders = [order for order in self.books.orders
+                      if order and order.key and order.task]
+
+        if orders:
+            self.send(rng.choice(orders), n, 'replay')
+
+    # polls
+
+    def poll(self, n, rng, seen):
         task = self.books.pick(rng)
         client = self.world.hosts[n].alice
 
@@ -285,7 +323,15 @@ class Load:
             self.stop.wait(0.1)
             return
 
-        if rng.random() < 0.04:
+        what = rng.random()
+
+        if what < 0.06:
+            self.replay(n, rng)
+            return
+
+        at = time.monotonic()
+
+        if what < 0.1:
             r = client.cancel(task)
             good = (200, 409)
         else:
@@ -294,17 +340,35 @@ class Load:
             good = (200,)
 
         if self.reply('poll', r, good) and r.status == 200:
-            self.books.look(r.json(), 'poll %d' % n)
+            self.saw(r.json(), 'poll %d' % n, n, seen, at)
 
         self.stop.wait(rng.uniform(0, 0.1))
 
-    def stream(self, n, rng):
+    def saw(self, document, by, n, seen, at):
+        """What one client sees at one host does not go back; progress that
+        dies with a host is judged when that is known."""
+
+        task, sequence = document['task_id'], document['sequence']
+        self.books.look(document, by)
+
+        last, when = seen.get(task, (0, 0))
+
+        if sequence < last:
+            with self.books.lock:
+                self.books.backward.append((when, at, n, by, task, last,
+                                            sequence))
+
+        if sequence > last:
+            seen[task] = sequence, time.monotonic()
+
+    def stream(self, n, rng, seen):
         task = self.books.pick(rng)
 
         if task is None:
             self.stop.wait(0.1)
             return
 
+        at = time.monotonic()
         events = self.world.hosts[n].alice.events(task)
 
         if events.head.status != 200:
@@ -322,8 +386,11 @@ class Load:
                 if int(ident) <= last:
                     self.books.fault('stream goes back', task, last, ident)
 
+                if int(ident) != document['sequence']:
+                    self.books.fault('id of an event', ident, document)
+
                 last = int(ident)
-                self.books.look(document, 'stream %d' % n)
+                self.saw(document, 'stream %d' % n, n, seen, at)
 
                 if self.stop.is_set():
                     return
@@ -331,7 +398,49 @@ class Load:
         finally:
             events.close()
 
-    def hub(self, n, rng):
+    # lists
+
+    def list(self, n, rng, seen):
+        """The newest: all that was accepted before, as it has ended."""
+
+        self.stop.wait(rng.uniform(0.5, 2))
+        at = time.monotonic()
+
+        with self.books.lock:
+            known = {id: task.end and task.end['status']
+                     for id, task in self.books.tasks.items()}
+
+        r = self.world.hosts[n].alice.list(limit=100)
+
+        if not self.reply('list', r, (200,)):
+            return
+
+        page = r.json()
+        found = {d['task_id']: d for d in page['data']}
+
+        if len(found) < len(page['data']):
+            self.books.fault('listed twice', n, page)
+
+        for d in page['data']:
+            self.books.look(dict(d), 'list %d' % n)
+
+        if not page['has_more']:
+            missing = [id for id in known if id not in found]
+
+            if missing:
+                self.books.fault('not listed', n, missing[:3])
+
+        # an end that Redis does not have yet is not listed yet
+
+        with self.books.lock:
+            self.books.behind += [
+                (at, n, id, status, found[id]['status'])
+                for id, status in known.items() if status and id in found
+                and found[id]['status'] != status]
+
+    # hubs
+
+    def hub(self, n, rng, seen):
         """A client of a hub; it comes again when it is cut off."""
 
         host = self.world.hosts[n]
@@ -348,7 +457,7 @@ class Load:
 
                 if 'error' in r:
                     if 'not found' in r['error']:
-                        self.books.fault('hub', task, r)
+                        self.books.fault('hub %d' % n, task, r)
                     return
 
                 self.told(hub, task, 'hub %d' % n)
@@ -367,41 +476,45 @@ class Load:
 
             if arguments[0] == task and name in (
                     'TaskCompleted', 'TaskFailed', 'TaskCancelled'):
-                self.ended(task, name, by)
+
+                with self.books.lock:
+                    self.books.tasks[task].told.append(
+                        (time.monotonic(), by, name, arguments[1:]))
                 return
-
-    def ended(self, id, name, by):
-        """A hub tells the end in other words."""
-
-        task = self.books.tasks[id]
-        status = {'TaskCompleted': ('completed',),
-                  'TaskFailed': ('failed', 'cancelled'),
-                  'TaskCancelled': ('cancelled',)}[name]
-
-        with self.books.lock:
-            end = task.end
-
-        if end is not None and end['status'] not in status:
-            self.books.fault('another end', id, task.seen, end, by, name)
 
 
 class Events:
-    """One disturbance after the other, in random order."""
+    """Disturbances.  Which, where and how long follows from rng alone; a host
+    has one at a time, and so has Redis."""
 
     KINDS = ('worker', 'host', 'reload', 'redis_kill', 'redis_stop',
-             'redis_pause', 'clients', 'cut', 'stall', 'drop')
+             'redis_pause', 'redis_hang', 'clients', 'cut', 'stall', 'drop')
 
-    def __init__(self, world, rng, kinds=None, longest=13, log=None):
+    # seconds; a lease lasts 10
+
+    LENGTHS = (0.5, 2, 6, 13, 18)
+
+    # a SIGTERM and a kill of Redis: it has to load its file then
+
+    DOWN = 12
+
+    # a refused connect is believed, and a host that believes it ends its tasks
+
+    REFUSED = 6
+
+    def __init__(self, world, rng, kinds=None, longest=18, log=None):
         self.world = world
         self.books = world.books
         self.rng = rng
         self.kinds = kinds or self.KINDS
-        self.lengths = [n for n in (0.5, 2, 6, 13) if n <= longest]
+        self.lengths = [n for n in self.LENGTHS if n <= longest]
         self.log = log or (lambda text: None)
         self.left = []
+        self.busy = {}              # what is disturbed, and by which thread
 
     def next(self):
-        """All kinds come before one comes again."""
+        """All kinds come before one comes again; some do not wait for the
+        end of the last one."""
 
         if not self.left:
             self.left = list(self.kinds)
@@ -410,323 +523,140 @@ class Events:
         kind = self.left.pop()
         n = self.rng.randrange(len(self.world.hosts))
         length = self.rng.choice(self.lengths)
+        wait = self.rng.random() < 0.6
+
+        thread = self.begin(kind, n, length)
+
+        if wait:
+            thread.join()
+
+    def begin(self, kind, n, length):
+        place = 'redis' if kind in REDIS else n
+
+        if place in self.busy:
+            self.busy[place].join()
 
         self.log('%s, host %d, %.1f s' % (kind, n, length))
 
-        trouble = Trouble(kind, n)
-        self.books.troubles.append(trouble)
-        getattr(self, kind)(n, length)
+        thread = threading.Thread(target=self.disturb, daemon=True, args=(
+            kind, n, length, self.rng.random()))
+        self.busy[place] = thread
+        thread.start()
+        return thread
+
+    def disturb(self, kind, n, length, chance):
+        trouble = Trouble(kind, None if kind in REDIS else n)
+
+        with self.books.lock:
+            self.books.troubles.append(trouble)
+
+        try:
+            getattr(self, kind)(n, length, chance)
+
+        except Exception:
+            self.books.fault('trouble', kind, traceback.format_exc())
+
         trouble.over = time.monotonic()
 
-    def pause(self):
-        time.sleep(self.rng.uniform(0.2, 2.5))
+    def short(self):
+        """What outlasts a lease, in half a minute: a host is killed while
+        another one is parted from Redis, then Redis hangs."""
 
-    def worker(self, n, length):
+        a, b, c = self.rng.sample(range(3), 3)
+        long = [self.begin('host', a, 13)]
+        self.pause(0.1, 0.5)
+        long.append(self.begin('drop', b, 13))
+
+        for kind in self.rng.sample(('worker', 'reload', 'worker'), 3):
+            self.pause(1, 3)
+            self.begin(kind, c, 0)
+
+        for thread in long:
+            thread.join()
+
+        self.begin('redis_hang', c, 10.5)
+
+        for kind, n, length in (('worker', a, 0), ('stall', b, 2),
+                                ('cut', c, 3)):
+            self.pause(0.5, 3)
+            self.begin(kind, n, length)
+
+    def pause(self, least=0.2, most=2.5):
+        time.sleep(self.rng.uniform(least, most))
+
+    def end(self):
+        for thread in self.busy.values():
+            thread.join()
+
+    def worker(self, n, length, chance):
         host = self.world.hosts[n]
-        host.kill_worker(self.rng.choice(host.workers()))
+        workers = host.workers()
+        host.kill_worker(workers[int(chance * len(workers))])
 
-    def host(self, n, length):
+    def host(self, n, length, chance):
         host = self.world.hosts[n]
         host.kill_all()
         time.sleep(length)
         host.stderr.close()
         host.start()
 
-    def reload(self, n, length):
+    def reload(self, n, length, chance):
         self.world.hosts[n].reload()
 
-    def redis_kill(self, n, length):
+    def redis_kill(self, n, length, chance):
+        """Nobody listens, as at a host whose Redis has died."""
+
+        hosts = range(len(self.world.hosts))
         self.world.redis.stop()
-        time.sleep(min(length, 6))
+
+        for i in hosts:
+            self.world.refuse(i)
+
+        time.sleep(min(length, self.DOWN))
         self.world.redis.start()
 
-    def redis_stop(self, n, length):
+        for i in hosts:
+            self.world.admit(i)
+
+    def redis_stop(self, n, length, chance):
+        """The proxies still listen, as a balancer does."""
+
         self.world.redis.stop(signal.SIGTERM)
-        time.sleep(min(length, 6))
+        time.sleep(min(length, self.DOWN))
         self.world.redis.start()
 
-    def redis_pause(self, n, length):
+    def redis_pause(self, n, length, chance):
         self.world.redis.pause()
         time.sleep(length)
         self.world.redis.resume()
 
-    def clients(self, n, length):
+    def redis_hang(self, n, length, chance):
+        """It is killed in the end, with all that it has not read yet."""
+
+        self.world.redis.pause()
+        time.sleep(length)
+        self.world.redis.stop()
+        self.world.redis.start()
+
+    def clients(self, n, length, chance):
         self.world.redis.call('CLIENT', 'KILL', 'TYPE', 'normal')
         self.world.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
 
-    def cut(self, n, length):
-        self.world.proxies[n].cut()
-        time.sleep(length)
-        self.world.proxies[n].heal()
+    def cut(self, n, length, chance):
+        self.world.refuse(n)
+        time.sleep(min(length, self.REFUSED))
+        self.world.admit(n)
 
-    def stall(self, n, length):
+    def stall(self, n, length, chance):
         self.world.proxies[n].stall()
         time.sleep(length)
-        self.world.proxies[n].heal()
+        self.world.proxies[n].moving.set()
 
-    def drop(self, n, length):
+    def drop(self, n, length, chance):
         """Nothing of what is sent arrives, and nobody tells."""
 
         self.world.proxies[n].mute()
         time.sleep(length)
-        self.world.proxies[n].cut()
-        self.world.proxies[n].heal()
-
-
-class Verdict:
-    """All is quiet: what has become of everything?"""
-
-    def __init__(self, t, world):
-        self.t = t
-        self.world = world
-        self.books = world.books
-        self.tasks = list(world.books.tasks.values())
-
-    def check(self):
-        self.quiet()
-        self.ends()
-        self.hooks()
-        self.submits()
-        self.lists()
-        self.counts()
-
-    def quiet(self):
-        for host in self.world.hosts:
-            wait_for(lambda: self.world.healthy(host), 30 * SLOW, 'health')
-
-    def poll(self, host, task):
-        """The document once it has ended; 503 is no answer."""
-
-        end = time.monotonic() + 60 * SLOW
-        r = None
-
-        while time.monotonic() < end:
-            try:
-                r = host.alice.status(task.id, {'Prefer': 'wait=5'})
-
-                if r.status == 200 and r['status'] in FINAL:
-                    return r.json()
-
-                if r.status == 404:
-                    break
-
-            except (OSError, EOFError) as e:
-                r = e
-
-            time.sleep(0.05)
-
-        return r
-
-    def ends(self):
-        late = []
-
-        for n, host in enumerate(self.world.hosts):
-            got = parallel(lambda task: self.poll(host, task), self.tasks, 8)
-
-            for task, document in zip(self.tasks, got):
-                if isinstance(document, dict):
-                    self.books.look(document, 'end %d' % n)
-                else:
-                    late.append((n, task.id, task.prompt, document
-                                 and getattr(document, 'body', document)))
-
-        self.t.eq(late[:3], [], 'all %d accepted tasks have ended, on every '
-                  'host' % len(self.tasks))
-        self.t.eq(self.books.faults[:3], [], 'everybody has seen the same') \
-            or self.t.diag('%d faults' % len(self.books.faults))
-
-    def hooks(self):
-        """Each at least once, with one id; again only after trouble."""
-
-        sink = self.world.sink
-        want = [task for task in self.tasks
-                if task.path and task.end and task.end['status'] != 'cancelled']
-        missing = []
-
-        def came():
-            missing[:] = [task.id for task in want if not any(
-                hit.answered_with == 200 for hit in sink.hits(task.path))
-                and (TAKEOVER or not self.books.near(
-                    task.at, time.monotonic(), ('host',)))]
-            return not missing
-
-        try:
-            wait_for(came, 45 * SLOW, 'all webhooks', pause=0.2)
-
-        except TimeoutError:
-            pass
-
-        self.t.eq(missing[:3], [], 'all %d webhooks came' % len(want))
-
-        wrong, again = [], []
-
-        for task in want:
-            hits = sink.hits(task.path)
-
-            if len({hit.id for hit in hits}) > 1 \
-                    or any(hit.json()['status'] != task.end['status']
-                           for hit in hits):
-                wrong.append((task.id, task.end, hits))
-
-            good = [hit for hit in hits if hit.answered_with == 200]
-
-            for one, two in zip(good, good[1:]):
-                if not self.books.near(one.at - 1, two.at):
-                    again.append((task.id, one, two))
-
-        self.t.eq(wrong[:2], [], 'they tell the end that was seen')
-        self.t.eq(again[:2], [], 'and come again only after trouble')
-
-    def submits(self):
-        """A job that is known to be there is not submitted again."""
-
-        twice, extra = [], 0
-
-        for task in self.tasks:
-            if not task.video:
-                continue
-
-            made = [r for r in self.world.provider.select('submit',
-                                                          task.prompt)
-                    if r.status < 300]
-
-            for one, two in zip(made, made[1:]):
-                extra += 1
-                known = task.held is not None and task.held < two.time
-
-                # its host may have died when Redis did not know of it yet
-
-                lost = (self.books.near(one.time, two.time, ('host',))
-                        and self.books.near(one.time, two.time, (
-                            'redis_kill', 'redis_stop', 'redis_pause', 'cut',
-                            'stall', 'drop')))
-
-                if (known and not lost) or not self.books.near(
-                        one.time - 1, two.time):
-                    twice.append((task.id, task.prompt, task.held, one.time,
-                                  two.time,
-                                  self.books.near(one.time - 1, two.time)))
-
-        self.t.eq(twice[:2], [], 'no job is submitted twice') \
-            or self.t.diag('%d of %d' % (len(twice), len(self.tasks)))
-        self.t.diag('%d jobs were submitted again' % extra)
-
-    def listed(self, host):
-        """Ids and states of all tasks, newest first."""
-
-        found, after = [], None
-
-        while True:
-            query = dict({'limit': 100}, **({'after': after} if after else {}))
-            r = host.alice.list(**query)
-
-            if r.status != 200:
-                return r
-
-            page = r.json()
-            found += [(d['task_id'], d['status']) for d in page['data']]
-
-            if not page.get('has_more'):
-                return found
-
-            after = page['data'][-1]['task_id']
-
-    def lists(self):
-        want = {(task.id, task.end['status']) for task in self.tasks
-                if task.end}
-
-        def all_of_them():
-            lists = [self.listed(host) for host in self.world.hosts]
-            good = (all(isinstance(one, list) for one in lists)
-                    and all(one == lists[0] for one in lists)
-                    and want <= set(lists[0]))
-            return good or self.note(lists)
-
-        try:
-            wait_for(all_of_them, 30 * SLOW, 'lists', pause=0.5)
-            self.t.ok(True, 'all hosts list the same')
-
-        except TimeoutError:
-            lists = self.last
-            self.t.ok(False, 'all hosts list the same')
-            self.t.diag([len(one) if isinstance(one, list) else one
-                         for one in lists])
-            for one in lists:
-                if isinstance(one, list):
-                    self.t.diag('missing %r' % list(want - set(one))[:3])
-                    self.t.diag('other order %s, more %r' % (
-                        one != lists[0], [item for item in one if item
-                                          not in lists[0]][:3]))
-
-    def note(self, lists):
-        self.last = lists
-        return False
-
-    def counts(self):
-        left = []
-
-        def none():
-            left[:] = [
-                (n, name) for n, host in enumerate(self.world.hosts)
-                for name, labels in (
-                    ('conduit_tasks', {'status': 'pending'}),
-                    ('conduit_tasks', {'status': 'processing'}),
-                    ('conduit_provider_tasks_running', {}),
-                    ('conduit_provider_tasks_waiting', {}),
-                    ('conduit_hub_connections', {}))
-                if host.metric(name, **labels)]
-            return not left
-
-        try:
-            wait_for(none, 30 * SLOW, 'counts', pause=0.2)
-
-        except TimeoutError:
-            pass
-
-        self.t.eq(left, [], 'nothing is counted any more')
-        self.tasks_of_carol()
-        self.hubs_of_carol()
-
-    def tasks_of_carol(self):
-        """All that she may have, and no more; made and ended anywhere."""
-
-        hosts = self.world.hosts
-        made = []
-
-        for n in range(5):
-            r = hosts[n % len(hosts)].carol.image('sandbox:duration=60s')
-            made.append(r.status == 202 and r['task_id'] or r)
-
-        self.t.ok(all(isinstance(one, str) for one in made),
-                  'a key has its tasks') or self.t.diag(made)
-
-        def refused():
-            r = hosts[-1].carol.image('sandbox:duration=60s')
-            if r.status == 202:
-                made.append(r['task_id'])
-            return r.status == 429
-
-        wait_for(refused, 20, 'the limit to hold')
-
-        for task in made:
-            if isinstance(task, str):
-                hosts[0].carol.cancel(task)
-
-    def hubs_of_carol(self):
-        hosts = self.world.hosts
-        hubs = []
-
-        try:
-            for n in range(4):
-                hubs.append(Hub(hosts[n % len(hosts)].port(),
-                                hosts[0].secrets['carol'], TASKS_HUB))
-
-            self.t.ok(True, 'and its connections')
-
-        except (Refused, Closed, OSError) as e:
-            self.t.ok(False, 'and its connections')
-            self.t.diag(repr(e))
-
-        finally:
-            for hub in hubs:
-                hub.close()
+        self.world.refuse(n)
+        self.world.proxies[n].silent = False
+        self.world.admit(n)
