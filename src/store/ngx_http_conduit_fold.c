@@ -57,6 +57,7 @@ const char *
 ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
     ngx_http_conduit_lmdb_t *db, int64_t now, ngx_uint_t all)
 {
+    uint64_t                 folded;
     ngx_int_t                rc;
     ngx_uint_t               dead;
     ngx_http_conduit_fold_t  fold;
@@ -70,6 +71,7 @@ ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
     dead = ngx_http_conduit_journal_lock(&journal->sh->fold);
     fold.why = ngx_http_conduit_fold_usable(journal, dead);
 
+    folded = journal->sh->folded;
     rc = NGX_OK;
 
     if (fold.why || db == NULL) {
@@ -85,7 +87,9 @@ ngx_http_conduit_fold(ngx_http_conduit_journal_t *journal,
 
     journal->sh->time = now;
 
-    if (rc == NGX_OK) {
+    /* who had nothing to do has not looked at the tables */
+
+    if (rc == NGX_OK && journal->sh->folded != folded) {
         journal->sh->deaths = 0;
         journal->sh->damaged = 0;
 

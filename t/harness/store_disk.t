@@ -160,9 +160,13 @@ def test_full(t):
         disk.free()
         t.eq(c.wait(known)['status'], 'completed', 'it is when there is room')
         ended.append(c.document(known))
-        tasks.append(c.create('again', model='gpu-image'))
+
+        def again():
+            tasks.append(c.create('again', model='gpu-image'))
+            return 'keeps what is new again' in api.error_log()
+
+        t.ok(wait_for(again, what='a good state'), 'and the log says so')
         t.eq(api.workers(), workers, 'workers are the same')
-        t.like(api.error_log(), 'keeps what is new again', 'the log says so')
 
         # none again, and workers and all of nginx are killed meanwhile
 
