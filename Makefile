@@ -253,10 +253,13 @@ $(BUILD)/fuzz/%: t/fuzz/fuzz_%.c $(FUZZ_OBJS)
 
 PERL5 := $(BUILD)/test-nginx
 TEST_NGINX = perl -MTest::Nginx::Socket -e1 2>/dev/null
-JOBS ?= 4
-TESTS ?= $(wildcard t/style.t t/docs.t) $(UNITS) $(REPLAYS) \
+JOBS ?= 5
+
+# what takes long comes first, what is short fills the gaps at the end
+
+TESTS ?= $(wildcard t/style.t t/docs.t) $(sort $(wildcard t/harness/*.t)) \
     $(filter-out t/style.t t/docs.t,$(sort $(wildcard t/*.t))) \
-    $(sort $(wildcard t/harness/*.t))
+    $(UNITS) $(REPLAYS)
 
 export CONDUIT_BUILD = $(OUT)
 export PERL5LIB := $(TOP)/t/lib:$(PERL5)/usr/share/perl5:$(PERL5LIB)
