@@ -98,7 +98,8 @@ class Books:
         self.tasks = {}
         self.faults = []
         self.backward = []          # see Verdict.backward()
-        self.behind = []            # and Verdict.behind()
+        self.behind = []            # Verdict.behind()
+        self.silent = []            # and Verdict.silent()
         self.troubles = []
         self.replies = collections.Counter()
 

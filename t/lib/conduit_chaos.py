@@ -10,6 +10,7 @@ may go wrong.
                                 conduit_verdict.py
 """
 
+import contextlib
 import random
 
 from conduit_books import *
@@ -29,8 +30,8 @@ HTTP_CONF = '''
 COUNTED = {'carol': 'tasks 5; connections 4;'}
 
 SANDBOXES = ('sandbox:duration=50ms', 'sandbox:duration=400ms',
-             'sandbox:duration=2s', 'sandbox:duration=6s',
-             'sandbox:duration=100ms sandbox:error=provider_error')
+             'sandbox:duration=100ms sandbox:error=provider_error',
+             'sandbox:duration=2s', 'sandbox:duration=6s')
 SCRIPTS = ('ok', 'quick', 'steps', 'steps', 'slow', 'slow', 'failed',
            '503-once', 'slow-submit')
 
@@ -161,6 +162,7 @@ class Load:
         self.pictures = pictures
         self.stop = threading.Event()
         self.threads = []
+        self.held = set()           # connections that wait for events
 
     def start(self):
         for n in range(len(self.world.hosts)):
@@ -177,8 +179,25 @@ class Load:
     def end(self):
         self.stop.set()
 
+        with self.books.lock:
+            for c in self.held:
+                with contextlib.suppress(OSError):
+                    c.sock.shutdown(socket.SHUT_RDWR)
+
         for thread in self.threads:
             thread.join(60)
+
+    @contextlib.contextmanager
+    def holds(self, c):
+        with self.books.lock:
+            self.held.add(c)
+
+        try:
+            yield
+
+        finally:
+            with self.books.lock:
+                self.held.discard(c)
 
     def loop(self, what, n, rng, seen):
         """seen: what this client has seen of each task, in vain or not."""
@@ -227,29 +246,33 @@ class Load:
             self.again(order, rng)
 
     def begin(self, each=4):
-        """What hosts have when the first trouble comes."""
+        """Jobs that hosts have when the first trouble comes, and that end
+        when others must have taken them over."""
 
         rng = random.Random(self.seed)
 
         for n in range(len(self.world.hosts)):
             for _ in range(each):
-                self.send(self.order(rng, LONG), n)
+                self.send(self.order(rng, 'script:held'), n)
 
-    def order(self, rng, prompt=None):
+        self.world.provider.wait(lambda p: p.count('poll', 'script:held')
+                                 >= each * len(self.world.hosts))
+        threading.Timer(12, self.world.provider.release, ('go',)).start()
+
+    def order(self, rng, script=None):
         """A new create; half of them have an Idempotency-Key."""
 
         with self.books.lock:
             number = len(self.books.orders) + 1
             self.books.orders.append(None)
 
-        video = prompt is None and rng.random() < 0.5
+        video = script is not None or rng.random() < 0.5
 
         if video:
             model = rng.choice(sorted(TWIN))
-            prompt = 'script:' + rng.choice(TWIN[model])
+            prompt = script or 'script:' + rng.choice(TWIN[model])
         else:
-            model = 'sandbox-image'
-            prompt = prompt or rng.choice(self.pictures)
+            model, prompt = 'sandbox-image', rng.choice(self.pictures)
 
         body = {'model': model, 'prompt': '%s n%d.' % (prompt, number)}
         path = None
@@ -382,18 +405,19 @@ class Load:
         last = 0
 
         try:
-            for ident, document in events:
-                if int(ident) <= last:
-                    self.books.fault('stream goes back', task, last, ident)
+            with self.holds(events.connection):
+                for ident, document in events:
+                    if int(ident) <= last:
+                        self.books.fault('stream goes back', task, last, ident)
 
-                if int(ident) != document['sequence']:
-                    self.books.fault('id of an event', ident, document)
+                    if int(ident) != document['sequence']:
+                        self.books.fault('id of an event', ident, document)
 
-                last = int(ident)
-                self.saw(document, 'stream %d' % n, n, seen, at)
+                    last = int(ident)
+                    self.saw(document, 'stream %d' % n, n, seen, at)
 
-                if self.stop.is_set():
-                    return
+                    if self.stop.is_set():
+                        return
 
         finally:
             events.close()
@@ -445,7 +469,8 @@ class Load:
 
         host = self.world.hosts[n]
 
-        with Hub(host.port(), host.secrets['alice'], TASKS_HUB) as hub:
+        with Hub(host.port(), host.secrets['alice'], TASKS_HUB) as hub, \
+                self.holds(hub.ws.c):
             for _ in range(20):
                 task = self.books.pick(rng)
 
@@ -460,11 +485,18 @@ class Load:
                         self.books.fault('hub %d' % n, task, r)
                     return
 
-                self.told(hub, task, 'hub %d' % n)
+                self.told(hub, task, 'hub %d' % n, n)
 
-    def told(self, hub, task, by):
+    def told(self, hub, task, by, n):
+        begun = time.monotonic()
+
         while not self.stop.is_set():
-            record = hub.next()
+            record = hub.record()
+
+            if record == {'type': 6}:
+                with self.books.lock:
+                    self.books.silent.append((begun, time.monotonic(), n, task))
+                continue
 
             if record.get('type') != 1:
 
@@ -497,10 +529,6 @@ class Events:
     # a SIGTERM and a kill of Redis: it has to load its file then
 
     DOWN = 12
-
-    # a refused connect is believed, and a host that believes it ends its tasks
-
-    REFUSED = 6
 
     def __init__(self, world, rng, kinds=None, longest=18, log=None):
         self.world = world
@@ -565,7 +593,7 @@ class Events:
         a, b, c = self.rng.sample(range(3), 3)
         long = [self.begin('host', a, 13)]
         self.pause(0.1, 0.5)
-        long.append(self.begin('drop', b, 13))
+        long.append(self.begin(self.rng.choice(APART), b, 13))
 
         for kind in self.rng.sample(('worker', 'reload', 'worker'), 3):
             self.pause(1, 3)
@@ -644,7 +672,7 @@ class Events:
 
     def cut(self, n, length, chance):
         self.world.refuse(n)
-        time.sleep(min(length, self.REFUSED))
+        time.sleep(length)
         self.world.admit(n)
 
     def stall(self, n, length, chance):

@@ -18,11 +18,6 @@ SOON = 2 * BUSY
 LATE = 2 * BUSY
 
 
-# troubles by which Redis is gone for a host, not only silent
-
-GONE = ('cut', 'redis_kill', 'redis_stop', 'redis_hang', 'clients')
-
-
 class Verdict:
     """All is quiet: what has become of everything?"""
 
@@ -49,6 +44,7 @@ class Verdict:
         self.same()
         self.backward()
         self.behind()
+        self.silent()
         self.deliveries()
         self.submits()
         self.owners()
@@ -330,7 +326,9 @@ class Verdict:
             self.t.eq(list(more)[:3], [], 'nothing else is listed')
 
     def same(self):
-        """Whoever told an end told the one that was kept."""
+        """Whoever told an end told the one that was kept.  Each host has an
+        address of Redis of its own, so none may believe that it is gone for
+        all, and end its tasks without it."""
 
         other, early = [], []
 
@@ -353,12 +351,11 @@ class Verdict:
 
             other += [(task.id, at, by, record.holders('o'), record.ends(),
                        self.books.near(at - 15, at + 5, Events.KINDS))
-                      for at, by, same in claims
-                      if not same and not self.lost(record, at)]
+                      for at, by, same in claims if not same]
 
             first = min(claims)
 
-            if kept.low > first[0] and not self.gone(record, first[0]):
+            if kept.low > first[0]:
                 early.append((task.id, first, kept, record.holders('o'),
                               self.books.near(first[0] - 15, first[0],
                                               Events.KINDS)))
@@ -387,11 +384,6 @@ class Verdict:
                 and result['durationSeconds']
                 == end['generation_duration_seconds'])
 
-    def owner(self, record, at):
-        """Who may have had the task then."""
-
-        return self.had(record, 'o', at, at)
-
     def had(self, record, field, first, last):
         """Hosts that had it at any time between the two."""
 
@@ -406,22 +398,6 @@ class Verdict:
                 result.add(name)
 
         return result
-
-    def gone(self, record, at):
-        """Troubles by which Redis was gone, not only silent, for the host that
-        had the task: it tells ends that Redis gets later."""
-
-        return [(trouble, name) for name in self.owner(record, at)
-                for trouble in self.books.near(
-                    at - BACK - SOON, at, GONE,
-                    self.world.NAMES.index(name))]
-
-    def lost(self, record, at):
-        """It had died before Redis was back: documented."""
-
-        return any(self.books.killed(self.world.NAMES.index(name), at,
-                                     trouble.over + BACK + SOON, ('host',))
-                   for trouble, name in self.gone(record, at))
 
     def backward(self):
         """Progress is not kept: it may go back when the host that had it, or
@@ -453,6 +429,23 @@ class Verdict:
                  if self.kept[what[2]].ended().high + SOON < what[0]
                  and not self.books.parted(what[1], what[0] - SOON, what[0])]
         self.t.eq(wrong[:3], [], 'lists tell the ends that there are') \
+            or self.t.diag('%d times' % len(wrong))
+
+    def silent(self):
+        """Nothing but pings from a hub long after the end, which a host reads
+        again after 11 seconds."""
+
+        wrong = []
+
+        for begun, at, n, id in self.books.silent:
+            kept = self.kept[id].ended()
+
+            if kept and max(kept.high, begun) + TAKEOVER + SOON < at \
+                    and not self.books.parted(n, at - TAKEOVER - SOON, at):
+                wrong.append((begun, at, n, id, kept,
+                              self.books.near(begun, at, Events.KINDS)))
+
+        self.t.eq(wrong[:2], [], 'hubs tell all ends') \
             or self.t.diag('%d times' % len(wrong))
 
     # what was done twice
