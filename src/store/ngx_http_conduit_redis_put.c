@@ -349,6 +349,12 @@ ngx_http_conduit_redis_record(ngx_http_conduit_redis_t *redis,
             record->leased = ngx_conduit_redis_text(field);
             break;
 
+        case 'j':
+            name = ngx_conduit_redis_text(field);
+            record->jumps = (uint32_t) ngx_max(ngx_atoi(name.data, name.len),
+                                               0);
+            break;
+
         case 'k':
             record->key = ngx_conduit_redis_text(field);
             break;

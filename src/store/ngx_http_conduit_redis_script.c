@@ -130,7 +130,7 @@
  * task, whether the leases have to be looked at because they may have run out,
  * then members whose leases are renewed.  All by the clock of Redis.  Returns
  * members whose leases had run out, and their owners; with - in front those
- * that are not the owner's any more.
+ * that are not the owner's any more.  Tasks tell how often that has happened.
  */
 
 #define NGX_HTTP_CONDUIT_REDIS_BEAT                                           \
@@ -182,6 +182,7 @@
     "        end\n"                                                           \
     "        redis.call('ZADD', KEYS[1], till, m)\n"                          \
     "        redis.call('HSET', key, unpack(f))\n"                            \
+    "        if m == id then redis.call('HINCRBY', key, 'j', 1) end\n"        \
     "        out[#out + 1] = m\n"                                             \
     "        out[#out + 1] = o\n"                                             \
     "    else\n"                                                              \

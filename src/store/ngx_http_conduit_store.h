@@ -106,6 +106,7 @@ typedef struct {
     uint32_t                          prompt_len;
     uint32_t                          head_len;    /* of run */
     uint32_t                          shown;
+    uint32_t                          jumps;       /* was taken over so often */
 
     u_char                            kind;
     u_char                            status;
@@ -254,7 +255,10 @@ struct ngx_http_conduit_store_s {
 };
 
 
-/* worth a jump: nobody has seen a sequence that is so much higher */
+/*
+ * Of each takeover: nobody has seen a sequence that is so much higher than what
+ * is kept.  They add up, as nothing may be kept from one to the next.
+ */
 
 #define NGX_HTTP_CONDUIT_JUMP  1000
 

@@ -232,6 +232,8 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
     was = node->remote;
     submitted = 0;
 
+    node->jumps = ngx_max(node->jumps, record->jumps);
+
     newer = record->sequence > node->sequence
             || (record->status > 1 && node->status <= 1);
 

@@ -117,7 +117,8 @@ ngx_http_conduit_advance_copy_locked(ngx_http_conduit_engine_t *engine,
     /* progress that the owner has told may not have come here */
 
     if (node->remote || node->jump) {
-        doc->sequence += NGX_HTTP_CONDUIT_JUMP;
+        doc->sequence += NGX_HTTP_CONDUIT_JUMP
+                         * (uint64_t) ngx_max(node->jumps + node->remote, 1);
     }
 
     doc->created = node->created;

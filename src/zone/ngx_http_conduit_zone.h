@@ -281,6 +281,7 @@ struct ngx_http_conduit_task_node_s {
     uint32_t                            metadata_len;
     uint32_t                            head_len;      /* head of run */
     uint32_t                            shown;         /* digest of news */
+    uint32_t                            jumps;         /* takeovers so far */
 
     ngx_rbtree_node_t                   due;       /* key: ngx_msec_t */
     ngx_queue_t                         tasks;     /* sh->tasks */

@@ -154,4 +154,57 @@ def test_upstream(t):
     provider.stop()
 
 
-run(test_full, test_readonly, test_sentinel, test_upstream)
+def test_again(t):
+    """Taken over twice, and but for progress nothing happens in between."""
+
+    provider = Provider().start()
+    provider.script('climb', poll=[{'state': 'processing', 'progress': n}
+                                   for n in range(1, 99)])
+    conf = dict(http=MEDIA, providers=['videos'], provider=provider)
+
+    seen = {}
+
+    def watch(api, task, more=3):
+        """So many documents that nobody has told so far."""
+
+        before = len(seen)
+
+        def enough():
+            r = api.alice.status(task)
+
+            if r.status == 200:
+                seen.setdefault(r['sequence'], set()).add(r['progress'])
+
+            return len(seen) >= before + more
+
+        wait_for(enough, 60, 'progress')
+
+    with Redis() as redis:
+        with host(t, redis, 'a', **conf) as a, \
+                host(t, redis, 'c', a, **conf) as c:
+
+            with host(t, redis, 'b', a, **conf) as b:
+                task = b.alice.video('script:climb it.', 'sora-2')['task_id']
+                watch(b, task)
+                b.kill_all()
+
+            hosts = [a, c]
+            wait_for(lambda: [api for api in hosts if 'took over task '
+                              + task in api.error_log()], 40, 'a takeover')
+
+            if 'took over task ' + task in c.error_log():
+                hosts.reverse()
+
+            watch(hosts[0], task)
+            hosts[0].kill_all()
+            watch(hosts[1], task)
+            t.ok('took over task ' + task in hosts[1].error_log(),
+                 'another takeover')
+            t.eq({number: told for number, told in seen.items()
+                  if len(told) > 1}, {}, 'no sequence is used twice')
+            hosts[1].alice.cancel(task)
+
+    provider.stop()
+
+
+run(test_full, test_readonly, test_sentinel, test_upstream, test_again)
