@@ -8,6 +8,7 @@
 
 
 #include <ngx_http_conduit_run.h>
+#include <ngx_http_conduit_redis.h>
 
 
 /* it is looked at so often, ms */
@@ -61,7 +62,7 @@ ngx_http_conduit_run_beside_handler(ngx_event_t *ev)
     }
 
     estimate = run->description->estimate;
-    ms = ngx_http_conduit_run_now() - run->begun;
+    ms = ngx_http_conduit_redis_shared(run->work->cdmcf) - run->begun;
 
     if (estimate > 0 && ms < estimate) {
         ngx_http_conduit_run_beside_tell(run, ms * 100 / estimate,

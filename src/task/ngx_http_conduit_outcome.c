@@ -9,6 +9,7 @@
 
 #include <ngx_conduit_random.h>
 #include <ngx_http_conduit_run.h>
+#include <ngx_http_conduit_redis.h>
 
 
 static void ngx_http_conduit_run_submitted(ngx_http_conduit_run_t *run);
@@ -47,6 +48,7 @@ ngx_http_conduit_run_replied(ngx_http_conduit_run_t *run)
 static void
 ngx_http_conduit_run_submitted(ngx_http_conduit_run_t *run)
 {
+    int64_t                     now;
     uint32_t                    random;
     uint64_t                    after;
     ngx_uint_t                  n;
@@ -60,8 +62,9 @@ ngx_http_conduit_run_submitted(ngx_http_conduit_run_t *run)
 
     case CONDUIT_STATE_QUEUED:
     case CONDUIT_STATE_PROCESSING:
+        now = ngx_http_conduit_redis_shared(run->work->cdmcf);
         (void) json_object_set_new(run->state, "submitted",
-                                   json_integer(ngx_http_conduit_run_now()));
+                                   json_integer(now));
         run->job.elapsed = 0;
         ngx_http_conduit_run_again(run);
         return;

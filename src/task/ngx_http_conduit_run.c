@@ -5,6 +5,7 @@
 
 
 #include <ngx_http_conduit_run.h>
+#include <ngx_http_conduit_redis.h>
 
 
 /* tries of a cancel call */
@@ -94,7 +95,7 @@ ngx_http_conduit_run_create(ngx_http_conduit_work_t *work)
     run->description = work->provider->description;
     run->pool.alloc = ngx_http_conduit_run_alloc;
     run->pool.data = work->pool;
-    run->begun = ngx_http_conduit_run_now();
+    run->begun = ngx_http_conduit_redis_shared(work->cdmcf);
 
     ngx_queue_insert_tail(ngx_http_conduit_runs(engine, work->id),
                           &run->queue);

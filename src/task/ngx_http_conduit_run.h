@@ -57,7 +57,7 @@ struct ngx_http_conduit_run_s {
                                                    /* or of a full zone */
     ngx_http_conduit_change_t         change;      /* the last of the step */
     ngx_http_conduit_outcome_t        outcome;     /* of it */
-    int64_t                           begun;
+    int64_t                           begun;       /* by the shared clock */
     ngx_uint_t                        hops;        /* redirects left */
 
     ngx_http_conduit_media_file_t    *file;        /* download under way */

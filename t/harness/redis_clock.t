@@ -22,15 +22,6 @@ TTL = 600
 LIFE = 1800 + TTL + 60
 
 
-def clock():
-    """The library that is preloaded."""
-
-    path = os.path.join(new_folder('clock'), 'clock.so')
-    subprocess.run(['cc', '-shared', '-fPIC', '-o', path,
-                    os.path.join(TOP, 't', 'lib', 'clock.c')], check=True)
-    return path
-
-
 def host(t, redis, library, name, like=None):
     return make_host(Hooks, t, redis, name, like, workers=1,
                      http='conduit_task_ttl %ds;' % TTL,

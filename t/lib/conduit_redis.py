@@ -33,8 +33,8 @@ import subprocess
 import threading
 import time
 
-from conduit_harness import (BUILD, HOST, SANITIZE, free_port, new_folder,
-                             wait_for)
+from conduit_harness import (BUILD, HOST, SANITIZE, TOP, free_port,
+                             new_folder, wait_for)
 
 SERVER = shutil.which('redis-server')
 
@@ -499,6 +499,16 @@ def taken_over(t, tasks, since, *apis):
     wait_for(lambda: all(times()), TAKEOVER, 'takeover')
     t.between(time.monotonic() - since, 0, TAKEOVER, 'taken over in time')
     t.eq(max(times()), 1, 'once')
+
+
+def clock():
+    """The library that gives a host another clock: preloaded, with how many
+    ms it is ahead in CONDUIT_CLOCK."""
+
+    path = os.path.join(new_folder('clock'), 'clock.so')
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', path,
+                    os.path.join(TOP, 't', 'lib', 'clock.c')], check=True)
+    return path
 
 
 def settings(redis, name, more=''):
