@@ -478,6 +478,11 @@ ngx_conduit_redis_master(ngx_conduit_redis_io_t *io, redisReply *reply)
     ngx_int_t  port;
     ngx_str_t  host, text;
 
+    if (reply->type == REDIS_REPLY_ERROR) {
+        ngx_conduit_redis_lost(io, reply->str);
+        return;
+    }
+
     host = ngx_conduit_redis_text(ngx_conduit_redis_at(reply, 0));
     text = ngx_conduit_redis_text(ngx_conduit_redis_at(reply, 1));
     port = ngx_atoi(text.data, text.len);

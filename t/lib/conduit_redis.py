@@ -261,8 +261,9 @@ class Redis:
 class Sentinels:
     """Sentinels that watch a master; one is enough for them to agree."""
 
-    def __init__(self, master, name='conduit-master', n=1):
+    def __init__(self, master, name='conduit-master', n=1, password=None):
         self.name = name
+        self.login = (password,) if password else ()
         self.ports = [free_port() for _ in range(n)]
         self.master = master
         self.processes = []
@@ -280,7 +281,9 @@ class Sentinels:
                         'sentinel failover-timeout %s 3000\n' % (
                             port, folder, os.path.join(folder, 'log'),
                             self.name, self.master.port, self.name,
-                            self.name))
+                            self.name)
+                        + ''.join('requirepass %s\n' % word
+                                  for word in self.login))
 
             self.processes.append(subprocess.Popen(
                 [SERVER, conf, '--sentinel'], stdin=subprocess.DEVNULL,
@@ -292,7 +295,7 @@ class Sentinels:
 
     def where(self, port):
         try:
-            c = Client((HOST, port))
+            c = Client((HOST, port), self.login)
 
             try:
                 return c.call('SENTINEL', 'get-master-addr-by-name', self.name)
@@ -304,7 +307,7 @@ class Sentinels:
             return None
 
     def replicas(self):
-        c = Client((HOST, self.ports[0]))
+        c = Client((HOST, self.ports[0]), self.login)
 
         try:
             return c.call('SENTINEL', 'replicas', self.name)
@@ -360,26 +363,28 @@ class RedisProxy:
             except OSError:
                 return
 
-            try:
-                server = socket.create_connection((HOST, self.redis.port))
+            self.join(client)
 
-            except OSError:
-                client.close()
-                continue
+    def join(self, client):
+        try:
+            server = socket.create_connection((HOST, self.redis.port))
 
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            client.close()
+            return
 
-            with self.lock:
-                self.open |= {client, server}
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-            replies = queue.Queue()
+        with self.lock:
+            self.open |= {client, server}
 
-            for target, args in ((self.forward, (client, server)),
-                                 (self.receive, (server, replies)),
-                                 (self.answer, (client, replies))):
-                threading.Thread(target=target, args=args,
-                                 daemon=True).start()
+        replies = queue.Queue()
+
+        for target, args in ((self.forward, (client, server)),
+                             (self.receive, (server, replies)),
+                             (self.answer, (client, replies))):
+            threading.Thread(target=target, args=args, daemon=True).start()
 
     def forward(self, client, server):
         self.pump(client, lambda data: server.sendall(data))
