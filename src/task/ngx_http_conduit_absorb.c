@@ -196,6 +196,7 @@ ngx_http_conduit_absorb_new_locked(ngx_http_conduit_engine_t *engine,
     node->lane = ab->lane;
     node->remote = (ab->how != NGX_HTTP_CONDUIT_ABSORB_OWN);
     node->status = ab->record->status;
+    node->jumps = ab->record->jumps;
 
     if (ngx_http_conduit_absorb_fill_locked(zone, ab, node) != NGX_OK) {
         ngx_http_conduit_node_free_locked(zone, node);
