@@ -11,9 +11,16 @@
 /* Sessions at the host that is asked for them; one process of it answers. */
 
 
+/* what clocks that agree may differ by, ms */
+
+#define NGX_HTTP_CONDUIT_ASK_AGREE  100
+
+
 static ngx_uint_t ngx_http_conduit_ask_leads(ngx_http_conduit_zone_t *zone);
 static ngx_int_t ngx_http_conduit_ask_parse(ngx_http_conduit_asked_t *asked,
     ngx_str_t *payload);
+static ngx_msec_t ngx_http_conduit_ask_age(
+    ngx_http_conduit_cluster_t *cluster, ngx_http_conduit_asked_t *asked);
 
 
 void
@@ -52,6 +59,7 @@ ngx_http_conduit_cluster_ask(ngx_http_conduit_cluster_t *cluster,
     want.kind = asked.kind;
     want.transport = asked.transport;
     want.verb = asked.verb;
+    want.age = ngx_http_conduit_ask_age(cluster, &asked);
     want.key = ngx_http_conduit_key_node(&cdmcf->zone, &asked.key);
 
     if (want.key && (want.verb == NGX_HTTP_CONDUIT_SESSION_TAKE
@@ -132,7 +140,7 @@ static ngx_int_t
 ngx_http_conduit_ask_parse(ngx_http_conduit_asked_t *asked, ngx_str_t *payload)
 {
     u_char         *p, *last, *end, *comma;
-    uint64_t        kind, transport, until;
+    uint64_t        kind, transport, until, age;
     ngx_str_t       word;
     conduit_str_t   id;
 
@@ -169,11 +177,13 @@ ngx_http_conduit_ask_parse(ngx_http_conduit_asked_t *asked, ngx_str_t *payload)
     end = word.data + word.len;
     comma = ngx_http_conduit_ask_number(word.data, end, &kind);
     comma = ngx_http_conduit_ask_number(comma + 1, end, &transport);
-    (void) ngx_http_conduit_ask_number(comma + 1, end, &until);
+    comma = ngx_http_conduit_ask_number(comma + 1, end, &until);
+    (void) ngx_http_conduit_ask_number(comma + 1, end, &age);
 
     asked->kind = (ngx_uint_t) kind;
     asked->transport = (ngx_uint_t) transport;
     asked->until = (int64_t) until;
+    asked->age = (int64_t) age;
 
     asked->asker = ngx_http_conduit_ask_word(&p, last, ' ');
     asked->key = ngx_http_conduit_ask_word(&p, last, LF);
@@ -222,6 +232,21 @@ ngx_http_conduit_ask_left(ngx_http_conduit_cluster_t *cluster,
     left = asked->until - ngx_http_conduit_redis_now(cluster->redis);
 
     return (ngx_msec_t) ngx_max(0, ngx_min(left, NGX_HTTP_CONDUIT_ROAM_WAIT));
+}
+
+
+/* of a successor, now; rather more than less */
+
+static ngx_msec_t
+ngx_http_conduit_ask_age(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_asked_t *asked)
+{
+    int64_t  age;
+
+    age = asked->age
+          - (asked->until - ngx_http_conduit_redis_now(cluster->redis));
+
+    return (ngx_msec_t) (ngx_max(age, 0) + NGX_HTTP_CONDUIT_ASK_AGREE);
 }
 
 

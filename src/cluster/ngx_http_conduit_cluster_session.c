@@ -12,7 +12,7 @@
  * What a client asks may come to a host that does not have its session.  The
  * worker that gets it asks all hosts on their common channel:
  *
- *     session VERB NUMBER ID KIND,TRANSPORT,UNTIL OWNER/PID KEY LF DATA
+ *     session VERB NUMBER ID KIND,TRANSPORT,UNTIL,AGE OWNER/PID KEY LF DATA
  *
  * and each answers, to the channel of that worker, session:OWNER/PID:
  *
@@ -25,7 +25,8 @@
  *
  * The client is answered when all hosts have answered: one that is late might
  * do the same once more when the session has come there.  It does nothing any
- * more after UNTIL, by the clock of Redis.
+ * more after UNTIL, by the clock of Redis.  AGE is that of a successor at that
+ * time, ms.
  */
 
 
@@ -51,7 +52,7 @@ typedef struct {
     ngx_uint_t                        answers;
     ngx_int_t                         result;      /* of all of them */
     unsigned                          paused:1;
-    ngx_http_conduit_session_want_t   want;
+    ngx_http_conduit_session_want_t   want;        /* age: when time is up */
     u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
     size_t                            len;
     u_char                            data[1];
@@ -118,6 +119,7 @@ ngx_http_conduit_cluster_session(ngx_http_conduit_main_conf_t *cdmcf,
                                        : NGX_HTTP_CONDUIT_ROAM_WAIT;
 
     ask->until = ngx_current_msec + wait;
+    ask->want.age += wait;
 
     if (ngx_http_conduit_ask_publish(ask, wait) != NGX_OK) {
         ngx_free(ask);
@@ -165,14 +167,15 @@ ngx_http_conduit_ask_publish(ngx_http_conduit_ask_t *ask, ngx_msec_t wait)
     size_t                            len;
     ngx_int_t                         rc;
     ngx_str_t                         args[3];
+    ngx_msec_t                        back;
     ngx_http_conduit_redis_t         *redis;
     ngx_http_conduit_session_want_t  *want;
 
     redis = ask->cluster->redis;
     want = &ask->want;
 
-    len = sizeof("session p  ,,  \n") + NGX_INT64_LEN + CONDUIT_TOKEN_ID_LEN
-          + 4 * NGX_INT64_LEN + redis->owner.len + want->key->len + ask->len;
+    len = sizeof("session p  ,,,  \n") + NGX_INT64_LEN + CONDUIT_TOKEN_ID_LEN
+          + 5 * NGX_INT64_LEN + redis->owner.len + want->key->len + ask->len;
 
     text = ngx_alloc(len, redis->log);
     if (text == NULL) {
@@ -187,10 +190,13 @@ ngx_http_conduit_ask_publish(ngx_http_conduit_ask_t *ask, ngx_msec_t wait)
     p = ngx_sprintf(text, "session %c %uL ", (int) want->verb, ask->number);
     conduit_token_id(p, want->id);
     p += CONDUIT_TOKEN_ID_LEN;
-    p = ngx_sprintf(p, " %ui,%ui,%L %V/%P ", want->kind, want->transport,
+
+    back = wait / NGX_HTTP_CONDUIT_ROAM_BACK;
+
+    p = ngx_sprintf(p, " %ui,%ui,%L,%M %V/%P ", want->kind, want->transport,
                     ngx_http_conduit_redis_now(redis)
-                    + (int64_t) (wait - wait / NGX_HTTP_CONDUIT_ROAM_BACK),
-                    &redis->owner, ngx_pid);
+                    + (int64_t) (wait - back),
+                    want->age - back, &redis->owner, ngx_pid);
     p = ngx_cpymem(p, want->key->name, want->key->len);
     *p++ = LF;
     p = ngx_cpymem(p, ask->data, ask->len);

@@ -170,6 +170,7 @@ typedef struct {
     ngx_uint_t                        kind;
     ngx_uint_t                        transport;
     int64_t                           until;       /* by the clock of Redis */
+    int64_t                           age;         /* at that time */
     ngx_str_t                         asker;       /* OWNER/PID */
     ngx_str_t                         key;
     ngx_str_t                         data;

@@ -92,6 +92,7 @@ ngx_http_conduit_hub_seek(ngx_http_conduit_hub_conn_t *conn)
     want.key = conn->key->node;
     want.kind = conn->kind;
     want.verb = NGX_HTTP_CONDUIT_SESSION_SUCCEED;
+    want.age = ngx_current_msec - conn->opened;
 
     rc = cdmcf->engine->session(cdmcf, &want, NULL, &quest->waiter);
 

@@ -345,6 +345,8 @@ ngx_http_conduit_hub_all_tell(ngx_http_conduit_hub_conn_t *conn,
 
     events = conduit_hub_due(&told, view->status) & conn->events;
 
+    conn->told = ngx_current_msec;
+
     ngx_http_conduit_hub_news_send(news, conn, events);
 
     if (conn->roams) {

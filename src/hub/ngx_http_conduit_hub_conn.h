@@ -114,6 +114,7 @@ typedef struct {
     unsigned                          told;        /* see hub_due() */
     u_char                            events;      /* CONDUIT_HOOK_* */
     unsigned                          behind:1;    /* waits for the client */
+    ngx_msec_t                        at;          /* that was sent */
     ngx_queue_t                       siblings;    /* conn->subs */
     ngx_http_conduit_hub_topic_t     *topic;
 } ngx_http_conduit_hub_sub_t;
@@ -206,6 +207,7 @@ struct ngx_http_conduit_hub_conn_s {
     unsigned                          binary:1;    /* messagepack */
     unsigned                          pings:1;     /* the client does */
     unsigned                          goodbye:1;   /* the client has said */
+    unsigned                          retires:1;   /* for a successor */
     unsigned                          draining:1;
     unsigned                          behind:1;    /* some sub is */
     unsigned                          behind_all:1;
@@ -246,6 +248,8 @@ struct ngx_http_conduit_hub_conn_s {
     uint64_t                          sure;        /* the client has seen */
     ngx_msec_t                        opened;
     ngx_msec_t                        heard;       /* last */
+    ngx_msec_t                        told;        /* of all tasks, last */
+    ngx_msec_t                        retired;     /* if it retires */
 
     ngx_http_conduit_watcher_t        watcher;     /* of the session's id */
     u_char                            from[NGX_HTTP_CONDUIT_HUB_ID];

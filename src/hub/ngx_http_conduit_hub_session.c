@@ -252,6 +252,10 @@ ngx_http_conduit_hub_leave(ngx_http_conduit_hub_conn_t *conn,
             && (conn->nsubs || conn->all_subs || conn->succeeds
                 || conn->nowed || conn->roams)))
     {
+        conn->retires = ngx_http_conduit_session_retired(&cdmcf->zone,
+                                                         conn->watcher.id,
+                                                         &conn->retired);
+
         state = ngx_http_conduit_hub_keep_state(conn, &len);
 
         if (state == NULL && how == NGX_HTTP_CONDUIT_SESSION_REST) {
@@ -413,6 +417,7 @@ ngx_http_conduit_hub_succeed(ngx_http_conduit_hub_conn_t *conn)
     want.id = conn->from;
     want.key = conn->key->node;
     want.kind = conn->kind;
+    want.age = ngx_current_msec - conn->opened;
 
     for (size = 1024; /* void */ ; size = len) {
 

@@ -11,6 +11,12 @@
 /* the state of a connection, written for the one that goes on with it */
 
 
+/* the client begins anew: it reads no more, though its host takes all of it */
+
+#define ngx_http_conduit_hub_unread(conn, at)                                 \
+    ((conn)->retires && (ngx_msec_int_t) ((at) - (conn)->retired) > 0)
+
+
 /* messages of which it is not known that the client has got them */
 
 #define ngx_http_conduit_hub_unsent(conn)                                     \
@@ -65,7 +71,8 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
                     | (conn->roams ? CONDUIT_SESSION_ALL
                                      | CONDUIT_SESSION_ROAMS : 0);
     session.events = conn->events;
-    session.seen = (unsure && !conn->roams) ? conn->sure : conn->seen;
+    session.seen = ((unsure || ngx_http_conduit_hub_unread(conn, conn->told))
+                    && !conn->roams) ? conn->sure : conn->seen;
     session.since = (uint64_t) conn->since;
     session.nsubs = conn->nsubs + conn->nowed
                     + ngx_http_conduit_hub_nlately(conn);
@@ -94,9 +101,14 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
         sub = ngx_queue_data(q, ngx_http_conduit_hub_sub_t, siblings);
 
         ngx_memcpy(kept.task, sub->topic->watcher.id, CONDUIT_SESSION_ID);
-        kept.sequence = unsure ? 0 : sub->sequence;
-        kept.told = unsure ? 0 : sub->told;
+        kept.sequence = sub->sequence;
+        kept.told = sub->told;
         kept.events = sub->events;
+
+        if (unsure || ngx_http_conduit_hub_unread(conn, sub->at)) {
+            kept.sequence = 0;
+            kept.told = 0;
+        }
 
         p = conduit_session_write_sub(p, &kept);
     }

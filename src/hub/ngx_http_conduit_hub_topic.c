@@ -388,6 +388,7 @@ ngx_http_conduit_hub_sub_tell(ngx_http_conduit_hub_sub_t *sub,
 
     sub->behind = 0;
     sub->sequence = news->view->sequence;
+    sub->at = ngx_current_msec;
 
     hooks = conduit_hub_due(&sub->told, news->view->status) & sub->events;
 

@@ -202,6 +202,29 @@ ngx_http_conduit_session_look(ngx_http_conduit_zone_t *zone, u_char *id,
 }
 
 
+ngx_uint_t
+ngx_http_conduit_session_retired(ngx_http_conduit_zone_t *zone, u_char *id,
+    ngx_msec_t *since)
+{
+    ngx_uint_t                   retired;
+    ngx_http_conduit_session_t  *s;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    s = ngx_http_conduit_session_find_locked(zone, id);
+
+    retired = (s && s->retire);
+
+    if (retired) {
+        *since = s->retired;
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return retired;
+}
+
+
 size_t
 ngx_http_conduit_session_state(ngx_http_conduit_zone_t *zone, u_char *id,
     uint32_t claim, u_char *dst, size_t size, ngx_msec_t *opened)
@@ -445,7 +468,7 @@ ngx_http_conduit_session_succeed(ngx_http_conduit_zone_t *zone,
     }
 
     if (!s->ended && s->owner != NGX_HTTP_CONDUIT_NOBODY) {
-        s->retire = 1;
+        ngx_http_conduit_session_retire_locked(s, want);
         s->heir = (u_char) zone->cell;
         ngx_http_conduit_session_ring_locked(zone, s, s->owner, rings);
         rc = NGX_HTTP_CONDUIT_SESSION_WAIT;

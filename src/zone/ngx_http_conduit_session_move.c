@@ -109,7 +109,7 @@ ngx_http_conduit_session_free_to_go_locked(ngx_http_conduit_zone_t *zone,
     }
 
     if (succeed) {
-        s->retire = 1;
+        ngx_http_conduit_session_retire_locked(s, want);
     }
 
     s->heir = (u_char) zone->cell;

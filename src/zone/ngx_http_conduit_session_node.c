@@ -223,6 +223,19 @@ ngx_http_conduit_session_free_locked(ngx_http_conduit_zone_t *zone,
 }
 
 
+/* it may be asked for more than once */
+
+void
+ngx_http_conduit_session_retire_locked(ngx_http_conduit_session_t *s,
+    ngx_http_conduit_session_want_t *want)
+{
+    if (!s->retire) {
+        s->retire = 1;
+        s->retired = ngx_current_msec - want->age;
+    }
+}
+
+
 void
 ngx_http_conduit_session_end_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_t *s)

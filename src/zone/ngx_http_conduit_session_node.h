@@ -37,6 +37,8 @@ ngx_http_conduit_session_e ngx_http_conduit_session_none_locked(
     ngx_http_conduit_session_t *s);
 void ngx_http_conduit_session_own_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_t *s);
+void ngx_http_conduit_session_retire_locked(ngx_http_conduit_session_t *s,
+    ngx_http_conduit_session_want_t *want);
 void ngx_http_conduit_session_end_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_session_t *s);
 void ngx_http_conduit_session_off_locked(ngx_http_conduit_zone_t *zone,

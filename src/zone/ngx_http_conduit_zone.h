@@ -456,7 +456,10 @@ struct ngx_http_conduit_session_s {
     ngx_queue_t                         age;       /* resting, or ended */
     ngx_http_conduit_text_t             inbox;
     ngx_http_conduit_text_t             state;     /* see conduit_session.h */
-    ngx_msec_t                          expires;
+    union {
+        ngx_msec_t                      expires;
+        ngx_msec_t                      retired;   /* if owned: when its */
+    };                                             /* successor came */
     union {
         ngx_msec_t                      opened;
         uint64_t                        seen;      /* if moved: the stamp */
@@ -821,6 +824,7 @@ typedef struct {
     ngx_uint_t                          per_key;   /* limits */
     ngx_uint_t                          total;
     ngx_uint_t                          verb;      /* for other hosts */
+    ngx_msec_t                          age;       /* of a successor */
     unsigned                            named:1;
     unsigned                            fresh:1;   /* may be made */
 } ngx_http_conduit_session_want_t;
@@ -864,6 +868,13 @@ ngx_http_conduit_session_e ngx_http_conduit_session_claim(
  */
 ngx_http_conduit_session_e ngx_http_conduit_session_look(
     ngx_http_conduit_zone_t *zone, u_char *id, uint32_t claim);
+
+/*
+ * Has a successor come?  since: when it did, by the time of events.  What this
+ * one's client was sent from then on may not be read any more.
+ */
+ngx_uint_t ngx_http_conduit_session_retired(ngx_http_conduit_zone_t *zone,
+    u_char *id, ngx_msec_t *since);
 
 /*
  * For the owner: copies the state, or takes what is in the inbox, if it is not
