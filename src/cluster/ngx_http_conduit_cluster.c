@@ -157,6 +157,7 @@ ngx_http_conduit_cluster_tick(ngx_event_t *ev)
     ngx_http_conduit_cluster_lead(cluster);
     ngx_http_conduit_follow_tick(cluster);
     ngx_http_conduit_redis_holds(cluster->redis);
+    ngx_http_conduit_redis_tick(cluster->redis);
 
     if (!cluster->leader) {
         return;

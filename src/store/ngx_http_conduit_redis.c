@@ -21,6 +21,11 @@
 #define NGX_HTTP_CONDUIT_REDIS_LATE   2
 #define NGX_HTTP_CONDUIT_REDIS_ASKED  8
 
+/* clocks drift, and are set: when the time is asked for again, ms */
+
+#define NGX_HTTP_CONDUIT_REDIS_AGAIN  60000
+#define NGX_HTTP_CONDUIT_REDIS_STEP   250
+
 
 static void ngx_http_conduit_redis_state(ngx_conduit_redis_t *conn,
     ngx_uint_t up);
@@ -164,6 +169,7 @@ ngx_http_conduit_redis_ask(ngx_http_conduit_redis_t *redis)
 
     redis->questions++;
     redis->asked = ngx_http_conduit_redis_clock();
+    redis->asked_at = ngx_current_msec;
 
     (void) ngx_conduit_redis_call(&redis->calls, &time, 1,
                                   ngx_http_conduit_redis_time, redis);
@@ -206,6 +212,27 @@ ngx_http_conduit_redis_time(void *data, ngx_conduit_redis_reply_t *reply)
     redis->cdmcf->zone.sh->offset =
         (ngx_abs(redis->offset) < NGX_HTTP_CONDUIT_REDIS_AGREE + redis->late)
         ? 0 : redis->offset;
+}
+
+
+/* the clock of this host was set, or it is long since they were compared */
+
+void
+ngx_http_conduit_redis_tick(ngx_http_conduit_redis_t *redis)
+{
+    int64_t     step;
+    ngx_msec_t  passed;
+
+    passed = ngx_current_msec - redis->asked_at;
+    step = ngx_http_conduit_redis_clock() - redis->asked - (int64_t) passed;
+
+    if (redis->calls.up
+        && (passed > NGX_HTTP_CONDUIT_REDIS_AGAIN
+            || ngx_abs(step) > NGX_HTTP_CONDUIT_REDIS_STEP))
+    {
+        redis->questions = 0;
+        ngx_http_conduit_redis_ask(redis);
+    }
 }
 
 

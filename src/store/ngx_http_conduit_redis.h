@@ -159,6 +159,7 @@ struct ngx_http_conduit_redis_s {
     u_char                            place[NGX_HTTP_CONDUIT_REDIS_PLACE];
                                                    /* of this host */
     int64_t                           asked;       /* for its time, ms */
+    ngx_msec_t                        asked_at;    /* the same */
     int64_t                           late;        /* the best answer, ms */
     ngx_uint_t                        questions;
     int64_t                           offset;      /* clock of Redis less */
@@ -218,6 +219,10 @@ ngx_uint_t ngx_http_conduit_redis_alone(ngx_http_conduit_redis_t *redis);
 /* by the clock that all hosts share: that of Redis if there is one, ms */
 
 int64_t ngx_http_conduit_redis_shared(ngx_http_conduit_main_conf_t *cdmcf);
+
+/* looks from time to time whether the clocks differ as they did */
+
+void ngx_http_conduit_redis_tick(ngx_http_conduit_redis_t *redis);
 
 /* milliseconds by the clock of Redis */
 

@@ -6,15 +6,18 @@
 # by another at its time, neither sooner nor later
 
 import os
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from conduit_redis_hooks import *
 
-# ms; b takes over what a and c had: one was ahead of it, one is behind
+# ms; b takes over what a and c had: one was ahead of it, one is behind, and
+# neither has been so from the start
 
 AHEAD = {'a': 2500, 'b': -2500, 'c': -7500}
+AT_FIRST = {'a': -2500, 'b': -2500, 'c': -2500}
 
 # longer than all before the kill and a takeover take
 
@@ -25,10 +28,45 @@ DAY = 86400
 BURST, RATE = 40, 20
 
 
-def clocked(t, redis, library, name, like=None, provider=None):
+class Clock:
+    """That of a host, which may be set."""
+
+    def __init__(self, name):
+        self.path = os.path.join(new_folder('time'), name)
+        self.set(AT_FIRST[name])
+
+    def set(self, ms):
+        with open(self.path, 'r+b' if os.path.exists(self.path)
+                  else 'wb') as f:
+            f.write(struct.pack('l', ms))
+
+
+def set_clocks(redis, clocks):
+    """They go on as they were, but for those that are set; each of their
+    workers notices and asks Redis for the time."""
+
+    monitor = redis.client()
+    monitor.call('MONITOR')
+    askers = set()
+
+    for name, clock in clocks.items():
+        if AHEAD[name] != AT_FIRST[name]:
+            clock.set(AHEAD[name])
+
+    while len(askers) < sum(AHEAD[n] != AT_FIRST[n] for n in clocks):
+        line = monitor.read()
+
+        if line.lower().endswith('"time"') and ' lua]' not in line:
+            askers.add(line.split()[2])
+
+    monitor.close()
+
+
+def clocked(t, redis, library, clocks, name, like=None, provider=None):
+    clocks[name] = Clock(name)
     return host(t, redis, name, like, first='%ds' % LONG, workers=1,
                 env={'LD_PRELOAD': library,
-                     'CONDUIT_CLOCK': str(AHEAD[name])},
+                     'CONDUIT_CLOCK': clocks[name].path},
                 http=MEDIA, providers=['videos'], provider=provider,
                 edit=lambda text: text.replace('deadline  60m',
                                                'deadline %ds' % LONG),
@@ -144,13 +182,15 @@ def rate(t, sink, hosts):
 def test_clocks(t):
     library = clock()
     sink = Sink()
+    clocks = {}
 
     with Redis() as redis:
-        b = clocked(t, redis, library, 'b')
-        a = clocked(t, redis, library, 'a', b, b.provider)
-        c = clocked(t, redis, library, 'c', b, b.provider)
+        b = clocked(t, redis, library, clocks, 'b')
+        a = clocked(t, redis, library, clocks, 'a', b, b.provider)
+        c = clocked(t, redis, library, clocks, 'c', b, b.provider)
 
         with b, a, c:
+            set_clocks(redis, clocks)
             begun, tasks = {}, []
 
             for name, api in (('a', a), ('c', c)):
