@@ -40,6 +40,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -139,20 +140,24 @@ def wait_for(predicate, timeout=None, what='condition', pause=0.02):
 
 
 class T:
-    """Counts and prints the outcomes."""
+    """Counts and prints the outcomes, also those of several threads."""
 
     def __init__(self):
         self.count = 0
         self.failed = 0
+        self.lock = threading.Lock()
 
     def ok(self, good, name):
-        self.count += 1
+        with self.lock:
+            self.count += 1
 
-        if not good:
-            self.failed += 1
+            if not good:
+                self.failed += 1
 
-        print('%sok %d - %s' % ('' if good else 'not ', self.count,
-                                name.replace('#', '\\#')), flush=True)
+            sys.stdout.write('%sok %d - %s\n' % ('' if good else 'not ',
+                                                 self.count,
+                                                 name.replace('#', '\\#')))
+            sys.stdout.flush()
 
         if not good:
             frame = sys._getframe(1)
