@@ -537,11 +537,16 @@ ngx_http_conduit_door_give_up(ngx_http_conduit_engine_t *engine,
 }
 
 
-/* a process that leaves stays until its changes are made */
+/*
+ * A process that leaves stays until its changes are made, or until it is late:
+ * then others find them as those of a process that has died.
+ */
 
 static void
 ngx_http_conduit_door_wait(ngx_http_conduit_pending_t *p)
 {
+    p->timer.cancelable = p->engine->late;
+
     ngx_queue_insert_tail(&p->engine->waiting, &p->queue);
     ngx_add_timer(&p->timer, NGX_HTTP_CONDUIT_DOOR_WAIT);
 }
@@ -607,6 +612,11 @@ ngx_http_conduit_door_again(ngx_http_conduit_pending_t *p)
 
     if (p->timer.timer_set) {
         ngx_del_timer(&p->timer);
+    }
+
+    if (p->engine->late) {
+        ngx_http_conduit_door_wait(p);
+        return;
     }
 
     if (p->made) {

@@ -47,6 +47,8 @@ struct ngx_http_conduit_engine_s {
                                                    /* strangers */
     ngx_event_t                       turn;        /* posted: due steps */
 
+    ngx_msec_t                        leaving;     /* since when, or 0 */
+
     ngx_http_conduit_index_t          watched;     /* tasks */
     ngx_queue_t                       claims;
     ngx_rbtree_t                      keys;        /* watched */
@@ -56,6 +58,7 @@ struct ngx_http_conduit_engine_s {
 
     ngx_queue_t                       runs[NGX_HTTP_CONDUIT_RUNS];
     ngx_queue_t                       waiting;     /* pending changes */
+    ngx_uint_t                        late;        /* unsigned  late:1; */
 
     ngx_http_conduit_provider_t      *providers[NGX_HTTP_CONDUIT_PROVIDERS];
     u_char                            pumping[NGX_HTTP_CONDUIT_PROVIDERS];

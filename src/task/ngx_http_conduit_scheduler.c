@@ -42,6 +42,7 @@ static void ngx_http_conduit_scheduler_event(ngx_http_conduit_engine_t *engine,
     ngx_event_t *ev, ngx_event_handler_pt handler);
 static void ngx_http_conduit_scheduler_timer(ngx_event_t *ev);
 static void ngx_http_conduit_scheduler_tick(ngx_event_t *ev);
+static void ngx_http_conduit_scheduler_leave(ngx_http_conduit_engine_t *engine);
 static void ngx_http_conduit_scheduler_rings(ngx_event_t *ev);
 static void ngx_http_conduit_scheduler_turn(ngx_event_t *ev);
 static ngx_http_conduit_due_e ngx_http_conduit_due_next(
@@ -200,7 +201,31 @@ ngx_http_conduit_scheduler_tick(ngx_event_t *ev)
 
     ngx_http_conduit_scheduler_turn(&engine->turn);
 
+    if (ngx_exiting) {
+        ngx_http_conduit_scheduler_leave(engine);
+    }
+
     ngx_add_timer(ev, NGX_HTTP_CONDUIT_TICK);
+}
+
+
+/* after worker_shutdown_timeout no change is a reason to stay */
+
+static void
+ngx_http_conduit_scheduler_leave(ngx_http_conduit_engine_t *engine)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(engine->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (engine->leaving == 0) {
+        engine->leaving = ngx_current_msec;
+    }
+
+    engine->late = (ccf->shutdown_timeout
+                    && ngx_current_msec - engine->leaving
+                       >= ccf->shutdown_timeout);
 }
 
 

@@ -71,4 +71,33 @@ def test_reload(t):
             connect_all(a)
 
 
-run(test_reload)
+def test_late(t):
+    """Redis answers nothing: worker_shutdown_timeout is the end of waiting."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, proxy, 'a', workers=2,
+                 main='worker_shutdown_timeout 2s;') as a:
+        sink = Sink()
+        going = a.alice.image('sandbox:duration=600s')['task_id']
+        ending = [a.fire(sink.url('/late'), duration='2s') for i in range(4)]
+
+        proxy.mute()
+        t.eq(a.alice.cancel(going).status, 503, 'a cancel that is not kept')
+        old = a.workers()
+        a.reload()
+        begun = time.monotonic()
+        wait_for(lambda: not any(map(alive, old)), 60 * SLOW, 'their end')
+        t.between(time.monotonic() - begun, 1, 10 * SLOW, 'in time')
+
+        proxy.heal()
+
+        for task in ending:
+            t.eq(a.alice.wait(task)['status'], 'completed', 'its end')
+
+        wait_for(lambda: a.alice.cancel(going).status == 200, 30, 'a cancel')
+        t.eq(len({hit.id for hit in sink.wait('/late', 4, 30)}), 4,
+             'each end is told')
+        sink.close()
+
+
+run(test_reload, test_late)
