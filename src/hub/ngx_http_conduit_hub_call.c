@@ -75,7 +75,9 @@ ngx_http_conduit_hub_call(ngx_http_conduit_hub_conn_t *conn, u_char *p,
 
     good = NGX_OK;
 
-    if (conn->resume && msg.type <= CONDUIT_SIGNALR_CANCEL
+    /* one that has waited for another host was counted when it came */
+
+    if (conn->resume && !conn->fresh && msg.type <= CONDUIT_SIGNALR_CANCEL
         && !ngx_http_conduit_hub_resume_take(conn))
     {
         conduit_signalr_free(&msg);

@@ -416,6 +416,36 @@ def test_stateful(t):
             hub.close()
 
 
+def test_counted(t):
+    """A message that waits for another host is counted once."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        task = a.alice.image('sandbox:duration=60s')['task_id']
+        hub = Hub(b.port(), a.secrets['alice'], stateful=True)
+        t.ok('error' not in hub.invoke('SubscribeToTask', task), 'subscribed')
+
+        while True:
+            r = hub.next()
+
+            if r['type'] == 8:
+                break
+
+        t.eq(r['sequenceId'], 1, 'acknowledged')
+
+        # the client takes it for the first one, too, and the next one is lost
+        # on the way
+
+        hub.ws.c.close()
+        hub.ws = WebSocket(b.port(), IMAGE_HUB + '?id=' + hub.token,
+                           key=b.secrets['alice'])
+        hub.records = []
+        hub.send({'type': 9, 'sequenceId': 2})
+        t.ok('error' not in hub.invoke('GetTask', task), 'the second one')
+        hub.close()
+
+
 def test_signalr(t):
     """The npm package, whose requests go to both hosts in turn."""
 
@@ -470,4 +500,5 @@ def test_signalr(t):
 
 
 run(test_post, test_end, test_bounds, test_outage, test_polls,
-    test_late, test_all, test_successor, test_stateful, test_signalr)
+    test_late, test_all, test_successor, test_stateful, test_counted,
+    test_signalr)
