@@ -73,6 +73,7 @@ ngx_http_conduit_cluster_init(ngx_cycle_t *cycle,
 
     ngx_queue_init(&cluster->follows);
     ngx_queue_init(&cluster->asks);
+    ngx_queue_init(&cluster->borrows);
     ngx_queue_init(&cluster->parcels);
     ngx_rbtree_init(&cluster->names, &cluster->sentinel,
                     ngx_str_rbtree_insert_value);
@@ -122,6 +123,7 @@ ngx_http_conduit_cluster_exit(ngx_http_conduit_main_conf_t *cdmcf)
 
     ngx_http_conduit_follow_exit(cluster);
     ngx_http_conduit_cluster_session_exit(cluster);
+    ngx_http_conduit_borrow_exit(cluster);
 
     if (cluster->leader && zone->cell != NGX_HTTP_CONDUIT_NOBODY) {
         ngx_http_conduit_zone_lock(zone);

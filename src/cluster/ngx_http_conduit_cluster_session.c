@@ -322,9 +322,7 @@ ngx_http_conduit_cluster_sessions(ngx_http_conduit_cluster_t *cluster)
 
     redis = cluster->redis;
 
-    if (cluster->cdmcf->hubs == 0
-        || redis->owner.len > NGX_HTTP_CONDUIT_OWNER_LEN)
-    {
+    if (redis->owner.len > NGX_HTTP_CONDUIT_OWNER_LEN) {
         return;
     }
 
@@ -369,6 +367,10 @@ ngx_http_conduit_cluster_answered(ngx_http_conduit_cluster_t *cluster,
 
     if (rc == NGX_HTTP_CONDUIT_SESSION_OK && p < last) {
         rc = ngx_http_conduit_parcel_read(cluster, p, last);
+    }
+
+    if (ngx_http_conduit_borrow_answered(cluster, number, rc) == NGX_OK) {
+        return;
     }
 
     for (q = ngx_queue_head(&cluster->asks);

@@ -8,209 +8,170 @@
 
 
 /*
- * A worker may report at any host.  One that does not have the task asks its
- * owner for it: "borrow ID LEASE OWNER KEY" to the owner's channel.  The owner
- * looks whether the key holds the lease, gives the task away in Redis, with all
- * that Redis did not know of it, and says so: "lent ID".
+ * A worker may report at any host.  One that does not have the task asks for it
+ * (see the borrowing).  The owner looks whether the key holds the lease, gives
+ * the task away in Redis, with all that Redis did not know of it, and says so:
+ * "lent ID".  Or it answers that there is no such lease, or that it has given
+ * the task away already.
  */
 
 
-typedef struct {
-    ngx_http_conduit_cluster_t       *cluster;
-    ngx_http_conduit_key_node_t      *key;
-    uint64_t                          lease;
-    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
-} ngx_http_conduit_borrow_t;
+#define NGX_HTTP_CONDUIT_LEND_ASKER                                           \
+    (NGX_HTTP_CONDUIT_OWNER_LEN + 1 + NGX_INT64_LEN)
 
 
 typedef struct {
     ngx_http_conduit_cluster_t       *cluster;
-    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
-    size_t                            len;
-    u_char                            owner[NGX_HTTP_CONDUIT_OWNER_LEN];
+    ngx_http_conduit_asked_t          asked;
+    ngx_str_t                         owner;       /* the next one */
+    u_char                            asker[NGX_HTTP_CONDUIT_LEND_ASKER];
 } ngx_http_conduit_lend_t;
 
 
-static void ngx_http_conduit_borrow_owner(void *data,
-    ngx_conduit_redis_reply_t *reply);
-static ngx_int_t ngx_http_conduit_lend_parse(ngx_str_t *payload, u_char *id,
-    uint64_t *lease, ngx_str_t *owner, ngx_str_t *key);
+static ngx_int_t ngx_http_conduit_lend_parse(ngx_http_conduit_asked_t *asked,
+    uint64_t *lease, ngx_str_t *owner, ngx_str_t *payload);
+static ngx_int_t ngx_http_conduit_lend(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_asked_t *asked, ngx_str_t *owner, uint64_t lease);
 static ngx_int_t ngx_http_conduit_lend_call(
     ngx_http_conduit_cluster_t *cluster, ngx_http_conduit_record_t *record,
-    ngx_str_t *owner, ngx_str_t *leased);
+    ngx_http_conduit_asked_t *asked, ngx_str_t *owner, ngx_str_t *leased);
 static void ngx_http_conduit_lend_done(void *data,
     ngx_conduit_redis_reply_t *reply);
-
-
-void
-ngx_http_conduit_cluster_borrow(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease)
-{
-    u_char                      buf[NGX_HTTP_CONDUIT_REDIS_NAME];
-    ngx_str_t                   args[3];
-    ngx_http_conduit_redis_t   *redis;
-    ngx_http_conduit_borrow_t  *borrow;
-
-    redis = cdmcf->redis;
-
-    borrow = ngx_alloc(sizeof(ngx_http_conduit_borrow_t), redis->log);
-    if (borrow == NULL) {
-        return;
-    }
-
-    borrow->cluster = redis->cluster;
-    borrow->key = key;
-    borrow->lease = lease;
-    ngx_memcpy(borrow->id, id, NGX_HTTP_CONDUIT_ID_LEN);
-
-    ngx_str_set(&args[0], "HGET");
-    args[1] = ngx_http_conduit_redis_task_key(redis, buf, id);
-    ngx_str_set(&args[2], "o");
-
-    if (ngx_conduit_redis_call(&redis->calls, args, 3,
-                               ngx_http_conduit_borrow_owner, borrow)
-        != NGX_OK)
-    {
-        ngx_free(borrow);
-    }
-}
-
-
-static void
-ngx_http_conduit_borrow_owner(void *data, ngx_conduit_redis_reply_t *reply)
-{
-    ngx_http_conduit_borrow_t  *borrow = data;
-
-    u_char                       buf[NGX_HTTP_CONDUIT_REDIS_NAME], *p;
-    u_char                       text[16 + CONDUIT_UUID_LEN + NGX_INT64_LEN
-                                      + NGX_HTTP_CONDUIT_OWNER_LEN
-                                      + NGX_HTTP_CONDUIT_NAME_LEN];
-    ngx_str_t                    owner, channel, message;
-    ngx_http_conduit_redis_t    *redis;
-    ngx_http_conduit_cluster_t  *cluster;
-
-    cluster = borrow->cluster;
-    redis = cluster->redis;
-    owner = ngx_conduit_redis_text(reply);
-
-    if (owner.len && owner.len <= NGX_HTTP_CONDUIT_OWNER_LEN
-        && redis->owner.len <= NGX_HTTP_CONDUIT_OWNER_LEN)
-    {
-        p = ngx_cpymem(text, "borrow ", 7);
-        conduit_uuid_write(p, borrow->id);
-        p += CONDUIT_UUID_LEN;
-        p = ngx_sprintf(p, " %uL %V ", borrow->lease, &redis->owner);
-        p = ngx_cpymem(p, borrow->key->name, borrow->key->len);
-
-        message.data = text;
-        message.len = p - text;
-
-        channel = ngx_http_conduit_redis_name(redis, buf, "host", &owner);
-
-        ngx_http_conduit_cluster_publish(cluster, &channel, &message);
-    }
-
-    ngx_free(borrow);
-}
 
 
 void
 ngx_http_conduit_cluster_lend(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload)
 {
-    u_char                        id[NGX_HTTP_CONDUIT_ID_LEN];
-    u_char                        text[NGX_INT64_LEN + 1
-                                       + NGX_HTTP_CONDUIT_NAME_LEN];
     uint64_t                      lease;
-    ngx_str_t                     owner, name, leased;
+    ngx_int_t                     rc;
+    ngx_str_t                     owner;
     ngx_uint_t                    status, attempts;
-    ngx_pool_t                   *pool;
-    ngx_http_conduit_record_t     record;
+    ngx_http_conduit_asked_t      asked;
     ngx_http_conduit_key_node_t  *key;
     ngx_http_conduit_provider_t  *provider;
 
-    if (ngx_http_conduit_lend_parse(payload, id, &lease, &owner, &name)
+    if (ngx_http_conduit_lend_parse(&asked, &lease, &owner, payload)
         != NGX_OK)
     {
         return;
     }
 
-    key = ngx_http_conduit_key_node(&cluster->cdmcf->zone, &name);
+    key = ngx_http_conduit_key_node(&cluster->cdmcf->zone, &asked.key);
 
-    if (key == NULL
-        || ngx_http_conduit_task_held(cluster->cdmcf, key, id, &lease,
-                                      &status, &attempts, &provider)
-           != NGX_OK)
-    {
+    rc = key ? ngx_http_conduit_task_held(cluster->cdmcf, key, asked.id,
+                                          &lease, &status, &attempts,
+                                          &provider)
+             : NGX_HTTP_CONDUIT_LEASE_LOST;
+
+    switch (rc) {
+
+    case NGX_OK:
+        (void) ngx_http_conduit_lend(cluster, &asked, &owner, lease);
+        return;
+
+    case NGX_AGAIN:
+        ngx_http_conduit_ask_answer(cluster, &asked,
+                                    NGX_HTTP_CONDUIT_SESSION_MOVED, NULL);
+        return;
+
+    case NGX_HTTP_CONDUIT_LEASE_LOST:
+        ngx_http_conduit_ask_answer(cluster, &asked,
+                                    NGX_HTTP_CONDUIT_SESSION_NONE, NULL);
+        return;
+
+    default:
+
+        /* its end is announced; one that is not here will be somewhere */
+
         return;
     }
-
-    pool = ngx_create_pool(4096, cluster->log);
-    if (pool == NULL) {
-        return;
-    }
-
-    leased.data = text;
-    leased.len = ngx_sprintf(text, "%uL %V", lease, &name) - text;
-
-    if (ngx_http_conduit_task_record(cluster->cdmcf, id, pool, 0, &record)
-        == NGX_OK)
-    {
-        (void) ngx_http_conduit_lend_call(cluster, &record, &owner, &leased);
-    }
-
-    ngx_destroy_pool(pool);
 }
 
 
-/* borrow ID LEASE OWNER KEY */
+/* borrow ID NUMBER LEASE OWNER/PID KEY */
 
 static ngx_int_t
-ngx_http_conduit_lend_parse(ngx_str_t *payload, u_char *id, uint64_t *lease,
-    ngx_str_t *owner, ngx_str_t *key)
+ngx_http_conduit_lend_parse(ngx_http_conduit_asked_t *asked, uint64_t *lease,
+    ngx_str_t *owner, ngx_str_t *payload)
 {
-    u_char  *p, *last;
+    u_char     *p, *last;
+    ngx_str_t   word;
 
     p = payload->data;
     last = p + payload->len;
 
-    if (payload->len < 7 + CONDUIT_UUID_LEN + 2
-        || conduit_uuid_parse(id, p + 7, CONDUIT_UUID_LEN) != CONDUIT_OK)
-    {
+    (void) ngx_http_conduit_ask_word(&p, last, ' ');
+
+    word = ngx_http_conduit_ask_word(&p, last, ' ');
+
+    if (conduit_uuid_parse(asked->id, word.data, word.len) != CONDUIT_OK) {
         return NGX_ERROR;
     }
 
-    p += 7 + CONDUIT_UUID_LEN + 1;
+    word = ngx_http_conduit_ask_word(&p, last, ' ');
+    (void) ngx_http_conduit_ask_number(word.data, word.data + word.len,
+                                       &asked->number);
 
-    for (*lease = 0; p < last && *p >= '0' && *p <= '9'; p++) {
-        *lease = *lease * 10 + (*p - '0');
+    word = ngx_http_conduit_ask_word(&p, last, ' ');
+    (void) ngx_http_conduit_ask_number(word.data, word.data + word.len, lease);
+
+    asked->asker = ngx_http_conduit_ask_word(&p, last, ' ');
+    asked->key.data = p;
+    asked->key.len = last - p;
+
+    *owner = asked->asker;
+
+    while (owner->len && owner->data[owner->len - 1] != '/') {
+        owner->len--;
     }
 
-    if (p == last || *p++ != ' ') {
+    if (owner->len < 2 || --owner->len > NGX_HTTP_CONDUIT_OWNER_LEN) {
         return NGX_ERROR;
     }
 
-    owner->data = p;
-    p = ngx_strlchr(p, last, ' ');
-
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    owner->len = p - owner->data;
-
-    key->data = p + 1;
-    key->len = last - key->data;
-
-    return (owner->len && owner->len <= NGX_HTTP_CONDUIT_OWNER_LEN
-            && key->len && key->len <= NGX_HTTP_CONDUIT_NAME_LEN)
+    return (asked->asker.len <= NGX_HTTP_CONDUIT_LEND_ASKER
+            && asked->key.len && asked->key.len <= NGX_HTTP_CONDUIT_NAME_LEN)
            ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_int_t
+ngx_http_conduit_lend(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_asked_t *asked, ngx_str_t *owner, uint64_t lease)
+{
+    u_char                      text[NGX_INT64_LEN + 1
+                                     + NGX_HTTP_CONDUIT_NAME_LEN];
+    ngx_int_t                   rc;
+    ngx_str_t                   leased;
+    ngx_pool_t                 *pool;
+    ngx_http_conduit_record_t   record;
+
+    pool = ngx_create_pool(4096, cluster->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    leased.data = text;
+    leased.len = ngx_sprintf(text, "%uL %V", lease, &asked->key) - text;
+
+    rc = ngx_http_conduit_task_record(cluster->cdmcf, asked->id, pool, 0,
+                                      &record);
+    if (rc == NGX_OK) {
+        rc = ngx_http_conduit_lend_call(cluster, &record, asked, owner,
+                                        &leased);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return rc;
+}
+
+
+static ngx_int_t
 ngx_http_conduit_lend_call(ngx_http_conduit_cluster_t *cluster,
-    ngx_http_conduit_record_t *record, ngx_str_t *owner, ngx_str_t *leased)
+    ngx_http_conduit_record_t *record, ngx_http_conduit_asked_t *asked,
+    ngx_str_t *owner, ngx_str_t *leased)
 {
     u_char                     task[NGX_HTTP_CONDUIT_REDIS_NAME];
     u_char                     leases[NGX_HTTP_CONDUIT_REDIS_NAME];
@@ -231,9 +192,11 @@ ngx_http_conduit_lend_call(ngx_http_conduit_cluster_t *cluster,
     }
 
     lend->cluster = cluster;
-    lend->len = owner->len;
-    ngx_memcpy(lend->owner, owner->data, owner->len);
-    ngx_memcpy(lend->id, record->id, NGX_HTTP_CONDUIT_ID_LEN);
+    lend->asked = *asked;
+    lend->asked.asker.data = lend->asker;
+    lend->owner.data = lend->asker;
+    lend->owner.len = owner->len;
+    ngx_memcpy(lend->asker, asked->asker.data, asked->asker.len);
 
     header = (u_char *) lend + sizeof(ngx_http_conduit_lend_t);
 
@@ -276,20 +239,23 @@ ngx_http_conduit_lend_done(void *data, ngx_conduit_redis_reply_t *reply)
 {
     ngx_http_conduit_lend_t  *lend = data;
 
-    ngx_str_t                    owner;
+    u_char                      *id;
     ngx_http_conduit_cluster_t  *cluster;
 
     cluster = lend->cluster;
+    id = lend->asked.id;
 
-    if (ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_INTEGER
-        && ngx_conduit_redis_number(reply))
-    {
-        owner.data = lend->owner;
-        owner.len = lend->len;
+    if (ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_INTEGER) {
 
-        ngx_http_conduit_lease_fetch(cluster, lend->id,
-                                     NGX_HTTP_CONDUIT_ABSORB_SEEN);
-        ngx_http_conduit_cluster_tell(cluster, &owner, "lent", lend->id);
+        if (ngx_conduit_redis_number(reply)) {
+            ngx_http_conduit_lease_fetch(cluster, id,
+                                         NGX_HTTP_CONDUIT_ABSORB_SEEN);
+            ngx_http_conduit_cluster_tell(cluster, &lend->owner, "lent", id);
+
+        } else {
+            ngx_http_conduit_ask_answer(cluster, &lend->asked,
+                                        NGX_HTTP_CONDUIT_SESSION_MOVED, NULL);
+        }
     }
 
     ngx_http_conduit_redis_script_lost(cluster->redis, reply);

@@ -93,6 +93,7 @@ struct ngx_http_conduit_cluster_s {
     ngx_queue_t                       parcels;     /* sessions that leave */
     ngx_queue_t                       asks;        /* for sessions */
     ngx_uint_t                        nasks;
+    ngx_queue_t                       borrows;     /* tasks */
     uint64_t                          asked;       /* so far */
     unsigned                          answers:1;   /* can be heard */
 };
@@ -139,10 +140,14 @@ ngx_int_t ngx_http_conduit_cluster_page(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_page_t *page, ngx_http_conduit_waiter_t *waiter);
 
 
-/* the engine's borrow(), and what the owner does then */
+/* the engine's borrow(), an answer to it, and what the owner does */
 
-void ngx_http_conduit_cluster_borrow(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease);
+ngx_int_t ngx_http_conduit_cluster_borrow(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease,
+    ngx_http_conduit_waiter_t *waiter);
+ngx_int_t ngx_http_conduit_borrow_answered(ngx_http_conduit_cluster_t *cluster,
+    uint64_t number, ngx_int_t rc);
+void ngx_http_conduit_borrow_exit(ngx_http_conduit_cluster_t *cluster);
 void ngx_http_conduit_cluster_lend(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload);
 

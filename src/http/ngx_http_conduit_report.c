@@ -288,7 +288,7 @@ ngx_http_conduit_report_cleanup(void *data)
     ngx_http_conduit_report_t  *report = data;
 
     ngx_http_conduit_outcome_detach(&report->outcome);
-    ngx_http_conduit_report_leave(report);
+    ngx_http_conduit_watch_leave(&report->waiter);
 }
 
 

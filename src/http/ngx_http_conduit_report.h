@@ -40,8 +40,6 @@ struct ngx_http_conduit_report_s {
     /* while the task is another host's */
 
     ngx_http_conduit_waiter_t         waiter;
-    ngx_http_conduit_watcher_t        watcher;
-    ngx_event_t                       timer;
 
     /* of a complete */
 
@@ -64,9 +62,8 @@ ngx_int_t ngx_http_conduit_report_go(ngx_http_conduit_report_t *report);
 /* does the key hold the lease?  see task_held() */
 ngx_int_t ngx_http_conduit_report_held(ngx_http_conduit_report_t *report);
 
-/* the task is not there: asks other hosts for it, and goes on; cleanup() */
+/* the task is not there: asks other hosts for it, and goes on */
 ngx_int_t ngx_http_conduit_report_borrow(ngx_http_conduit_report_t *report);
-void ngx_http_conduit_report_leave(ngx_http_conduit_report_t *report);
 
 /* applies report->change by its lease; told() gets what comes of it */
 ngx_int_t ngx_http_conduit_report_change(ngx_http_conduit_report_t *report,

@@ -38,6 +38,8 @@ static ngx_int_t ngx_http_conduit_absorb_new_locked(
 static ngx_int_t ngx_http_conduit_absorb_old_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_absorb_t *ab,
     ngx_http_conduit_task_node_t *node);
+static void ngx_http_conduit_absorb_come_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_absorb_t *ab, ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_absorb_follow_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_absorb_t *ab,
     ngx_http_conduit_task_node_t *node);
@@ -297,6 +299,7 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
 
         if (was) {
             ngx_http_conduit_node_remote_locked(zone, node, 0);
+            ngx_http_conduit_absorb_come_locked(zone, ab, node);
         }
 
         if (ngx_http_conduit_text_set_locked(zone, &node->run,
@@ -335,6 +338,20 @@ ngx_http_conduit_absorb_ticket_locked(ngx_http_conduit_zone_t *zone,
     if (node->awaited) {
         (void) ngx_http_conduit_cell_ring_locked(zone, &node->watchers,
                                                  node->id, &ab->news.wake);
+    }
+}
+
+
+/* who watches it may wait for it to come, without any news */
+
+static void
+ngx_http_conduit_absorb_come_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_absorb_t *ab, ngx_http_conduit_task_node_t *node)
+{
+    if (ngx_http_conduit_cell_ring_locked(zone, &node->watchers, node->id,
+                                          &ab->news.wake))
+    {
+        ab->news.here = 1;
     }
 }
 

@@ -102,11 +102,12 @@ struct ngx_http_conduit_engine_s {
      * it does, the task will be one of this host.
      */
 
-    void                            (*borrow)(
+    ngx_int_t                       (*borrow)(
                                        ngx_http_conduit_main_conf_t *cdmcf,
                                        u_char *id,
                                        ngx_http_conduit_key_node_t *key,
-                                       uint64_t lease);
+                                       uint64_t lease,
+                                       ngx_http_conduit_waiter_t *waiter);
 
     /* fills a page with tasks of all hosts */
 

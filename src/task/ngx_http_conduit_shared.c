@@ -53,13 +53,16 @@ ngx_http_conduit_watch_fresh_key(ngx_http_conduit_main_conf_t *cdmcf,
 }
 
 
-void
+ngx_int_t
 ngx_http_conduit_watch_borrow(ngx_http_conduit_main_conf_t *cdmcf, u_char *id,
-    ngx_http_conduit_key_node_t *key, uint64_t lease)
+    ngx_http_conduit_key_node_t *key, uint64_t lease,
+    ngx_http_conduit_waiter_t *waiter)
 {
-    if (cdmcf->engine->borrow) {
-        cdmcf->engine->borrow(cdmcf, id, key, lease);
-    }
+    waiter->waiting = 0;
+
+    return cdmcf->engine->borrow
+           ? cdmcf->engine->borrow(cdmcf, id, key, lease, waiter)
+           : NGX_ERROR;
 }
 
 

@@ -105,11 +105,14 @@ ngx_int_t ngx_http_conduit_watch_page(ngx_http_conduit_main_conf_t *cdmcf,
 
 /*
  * A worker holds the lease of a task of another host (of that number, if lease
- * is not 0): asks for it.  A watcher of the task is woken when it has come.
+ * is not 0): asks for it.  NGX_AGAIN: the handler gets NGX_OK when the task has
+ * come or ended, NGX_DECLINED if the worker does not hold it, NGX_ERROR if that
+ * cannot be known within 10 s; NGX_ERROR: others cannot be asked.
  */
 
-void ngx_http_conduit_watch_borrow(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease);
+ngx_int_t ngx_http_conduit_watch_borrow(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id, ngx_http_conduit_key_node_t *key, uint64_t lease,
+    ngx_http_conduit_waiter_t *waiter);
 
 /*
  * Asks for n permits of a key's rate, which all hosts share: what comes of it

@@ -150,7 +150,8 @@ def test_messages(t):
         begins = [b'', b'beat ', b'beat x@y\n', b'key ', b'follow ', b'lent ',
                   b'changed ', b'borrow ', task.encode() + b' ',
                   b'follow ' + task.encode(), b'borrow ' + task.encode(),
-                  b'borrow ' + task.encode() + b' 1 x ',
+                  b'borrow ' + task.encode() + b' 1 1 x ',
+                  b'borrow ' + task.encode() + b' 1 1 x/1 ',
                   b'beat x@y\nk 1 1 1 1 1 ', b'beat x@y\np 1 1 1 ',
                   task.encode() + b' x@y\nalice\n']
 

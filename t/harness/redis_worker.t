@@ -142,6 +142,77 @@ def test_reports(t):
                  'no slot to be left over')
 
 
+def test_slow(t):
+    """What is slow or silent is no lost lease; one that is lost is told."""
+
+    done = {'data': [{'url': 'https://example.com/1.png'}]}
+
+    with Redis() as redis, RedisProxy(redis) as first, \
+            RedisProxy(redis) as second, host(t, first, 'a') as a, \
+            host(t, second, 'b', a, workers=2) as b:
+
+        task = make(a)
+        lease = claim(a, task)['lease_id']
+        path = 'tasks/%s/' % task
+        begun = time.monotonic()
+        r = b.robot.worker(path + 'progress', {'progress': 1,
+                                               'lease_id': '1' + lease})
+        t.eq((r.status, r.error()), (409, 'lease_lost'), 'another lease')
+        r = b.robot.worker(path + 'progress', {'progress': 10})
+        t.eq(r.status, 200, 'progress at b')
+        t.between(time.monotonic() - begun, 0, 1 * SLOW, 'without waiting')
+
+        for proxy in (first, second):
+            proxy.delay(1)
+
+        r = a.robot.worker(path + 'progress', {'progress': 20}, timeout=60)
+        t.eq(r.status, 200, 'progress at a with a slow Redis')
+        r = b.robot.worker(path + 'progress', {
+            'progress': 20, 'lease_id': '1' + lease}, timeout=60)
+        t.eq((r.status, r.error()), (409, 'lease_lost'), 'another lease')
+
+        for proxy in (first, second):
+            proxy.delay(0)
+
+        # a, which has it, is cut off; the next owner knows of the lease
+
+        t.eq(a.robot.worker(path + 'progress', {'progress': 30}).status, 200,
+             'a has it')
+        first.mute()
+        seen = []
+
+        while 200 not in seen and len(seen) < 6:
+            r = b.robot.worker(path + 'complete', done, timeout=60)
+            seen.append(r.status)
+
+            if r.status not in (200, 503):
+                break
+
+            t.ok(r.status == 200 or r.header('retry-after'), 'Retry-After')
+
+        t.eq(set(seen) - {503}, {200}, 'it is not lost')
+        first.heal()
+
+
+def test_many(t):
+    """One worker reports at three hosts at the same time."""
+
+    with Redis() as redis, host(t, redis, 'a', workers=2) as a, \
+            host(t, redis, 'b', a, workers=2) as b, \
+            host(t, redis, 'c', a, workers=2) as c:
+
+        task = make(a)
+        lease = claim(a, task)['lease_id']
+        replies = parallel(lambda n: (a, b, c)[n % 3].robot.worker(
+            'tasks/%s/progress' % task,
+            {'progress': n, 'lease_id': lease}, timeout=60), range(90), 9)
+        t.eq({r.status for r in replies}, {200}, 'all are told')
+        wait_for(lambda: {api.alice.document(task)['progress']
+                          for api in (a, b, c)} == {89}, 20, 'progress')
+        r = b.robot.worker('tasks/%s/fail' % task, {'error': 'no'})
+        t.eq(r.status, 200, 'the end')
+
+
 def allowed():
     """What README.md says about users with an ACL."""
 
@@ -187,4 +258,4 @@ def test_acl(t):
              'nothing was denied but a question that only a cluster answers')
 
 
-run(test_reports, test_acl)
+run(test_reports, test_slow, test_many, test_acl)
