@@ -77,7 +77,7 @@ ngx_http_conduit_hub_call(ngx_http_conduit_hub_conn_t *conn, u_char *p,
 
     /* one that has waited for another host was counted when it came */
 
-    if (conn->resume && !conn->fresh && msg.type <= CONDUIT_SIGNALR_CANCEL
+    if (conn->resume && !conn->again && msg.type <= CONDUIT_SIGNALR_CANCEL
         && !ngx_http_conduit_hub_resume_take(conn))
     {
         conduit_signalr_free(&msg);
@@ -135,7 +135,7 @@ ngx_http_conduit_hub_invoke(ngx_http_conduit_hub_conn_t *conn,
     const char          *error;
     conduit_hub_call_t   call;
 
-    if (!conn->fresh) {
+    if (!conn->again) {
         (void) ngx_atomic_fetch_add(
                    &conn->hub->cdmcf->zone.sh->counters.hub_invocations, 1);
     }

@@ -216,6 +216,7 @@ struct ngx_http_conduit_hub_conn_s {
     unsigned                          stuck:1;     /* reads no more */
     unsigned                          fresh:1;     /* an invocation again */
     unsigned                          unheard:1;   /* and Redis is silent */
+    unsigned                          again:1;     /* it was counted then */
     unsigned                          broken:1;    /* hangs up then */
     unsigned                          answered:1;  /* ends when all is sent */
     unsigned                          roams:1;     /* all tasks are owed, as */
@@ -508,6 +509,13 @@ void ngx_http_conduit_hub_call_forget(ngx_http_conduit_hub_conn_t *conn);
 ngx_int_t ngx_http_conduit_hub_fresh(ngx_http_conduit_hub_conn_t *conn,
     u_char *id, conduit_str_t *record);
 void ngx_http_conduit_hub_fresh_forget(ngx_http_conduit_hub_conn_t *conn);
+
+
+/* those that were put aside, as text to be freed; they are made again */
+ngx_int_t ngx_http_conduit_hub_fresh_keep(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *text);
+void ngx_http_conduit_hub_fresh_again(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *text);
 
 
 /*

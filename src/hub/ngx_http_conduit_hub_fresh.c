@@ -9,7 +9,9 @@
 
 /*
  * Invocations that ask for tasks of other hosts: each is put aside, as it was
- * sent, until the zone is up to date about the task, and then begins again.
+ * sent, until the zone is up to date about the task, and then begins again.  A
+ * client that numbers its messages does not send them once more: what waits
+ * goes with the connection.
  */
 
 
@@ -84,11 +86,13 @@ ngx_http_conduit_hub_unpark(void *data, ngx_int_t rc)
     ngx_queue_remove(&parked->queue);
 
     if (conn->state != NGX_HTTP_CONDUIT_HUB_CLOSING && !conn->failed) {
+        conn->again = 1;
         conn->fresh = 1;
         conn->unheard = (rc != NGX_OK);
 
         (void) ngx_http_conduit_hub_call(conn, parked->data, parked->len);
 
+        conn->again = 0;
         conn->fresh = 0;
         conn->unheard = 0;
     }
@@ -116,4 +120,71 @@ ngx_http_conduit_hub_fresh_forget(ngx_http_conduit_hub_conn_t *conn)
     }
 
     ngx_queue_init(&conn->parked);
+}
+
+
+ngx_int_t
+ngx_http_conduit_hub_fresh_keep(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *text)
+{
+    size_t                          size;
+    u_char                         *p;
+    ngx_queue_t                    *q;
+    ngx_http_conduit_hub_parked_t  *parked;
+
+    size = 0;
+
+    for (q = ngx_queue_head(&conn->parked);
+         q != ngx_queue_sentinel(&conn->parked);
+         q = ngx_queue_next(q))
+    {
+        parked = ngx_queue_data(q, ngx_http_conduit_hub_parked_t, queue);
+        size += CONDUIT_SESSION_MESSAGE + parked->len;
+    }
+
+    text->len = size;
+    text->data = NULL;
+
+    if (size == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_alloc(size, conn->hub->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = p;
+
+    for (q = ngx_queue_head(&conn->parked);
+         q != ngx_queue_sentinel(&conn->parked);
+         q = ngx_queue_next(q))
+    {
+        parked = ngx_queue_data(q, ngx_http_conduit_hub_parked_t, queue);
+        p = conduit_session_write_message(p, parked->data, parked->len);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_conduit_hub_fresh_again(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *text)
+{
+    conduit_str_t             record;
+    conduit_session_reader_t  reader;
+
+    ngx_memzero(&reader, sizeof(conduit_session_reader_t));
+
+    reader.pos = text->data;
+    reader.last = text->data + text->len;
+
+    conn->again = 1;
+
+    while (conduit_session_read_message(&record, &reader) == CONDUIT_OK) {
+        (void) ngx_http_conduit_hub_call(conn, record.data, record.len);
+    }
+
+    conn->again = 0;
 }

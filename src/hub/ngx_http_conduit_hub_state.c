@@ -48,13 +48,24 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
     u_char                       *p, *state;
     ngx_uint_t                    unsure;
     ngx_queue_t                  *q;
+    conduit_str_t                 calls;
     conduit_session_t             session;
     conduit_session_sub_t         kept;
     ngx_http_conduit_hub_out_t   *out;
     ngx_http_conduit_hub_sub_t   *sub;
 
-    state = ngx_alloc(ngx_http_conduit_hub_state_size(conn), conn->hub->log);
+    ngx_memzero(&calls, sizeof(conduit_str_t));
+
+    if (conn->resume
+        && ngx_http_conduit_hub_fresh_keep(conn, &calls) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    state = ngx_alloc(ngx_http_conduit_hub_state_size(conn) + calls.len,
+                      conn->hub->log);
     if (state == NULL) {
+        ngx_free(calls.data);
         return NULL;
     }
 
@@ -80,6 +91,7 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
     if (conn->resume) {
         session.sent = conn->resume->sent;
         session.received = conn->resume->received;
+        session.input = calls;
 
     } else {
         session.input.data = conn->in;
@@ -93,6 +105,7 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
     ngx_memcpy(session.digest, conn->key->digest, CONDUIT_SESSION_DIGEST);
 
     p = conduit_session_write(state, &session);
+    ngx_free(calls.data);
 
     for (q = ngx_queue_head(&conn->subs);
          q != ngx_queue_sentinel(&conn->subs);
@@ -224,7 +237,15 @@ ngx_http_conduit_hub_restore(ngx_http_conduit_hub_conn_t *conn, u_char *text,
         }
     }
 
-    return ngx_http_conduit_hub_restore_all(conn, &session);
+    if (ngx_http_conduit_hub_restore_all(conn, &session) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (whole && conn->resume) {
+        ngx_http_conduit_hub_fresh_again(conn, &session.input);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -298,6 +319,8 @@ ngx_http_conduit_hub_restore_head(ngx_http_conduit_hub_conn_t *conn,
         }
 
         conn->resume->received = session->received;
+
+        return NGX_OK;
     }
 
     if (session->input.len == 0) {

@@ -9,6 +9,7 @@
 
 static u_char *conduit_session_put(u_char *dst, uint64_t value, int bytes);
 static uint64_t conduit_session_get(const u_char **pos, int bytes);
+static int conduit_session_messages(const u_char *p, const u_char *last);
 
 
 u_char *
@@ -150,6 +151,12 @@ conduit_session_read(conduit_session_t *session,
     session->input.len = len;
     p += len;
 
+    if ((session->flags & CONDUIT_SESSION_STATEFUL)
+        && conduit_session_messages(session->input.data, p) != CONDUIT_OK)
+    {
+        return CONDUIT_ERROR;
+    }
+
     reader->pos = p;
     reader->last = last;
     reader->nsubs = session->nsubs;
@@ -159,6 +166,17 @@ conduit_session_read(conduit_session_t *session,
     }
 
     p += session->nsubs * CONDUIT_SESSION_SUB;
+
+    return conduit_session_messages(p, last);
+}
+
+
+/* are there whole ones, and nothing behind them? */
+
+static int
+conduit_session_messages(const u_char *p, const u_char *last)
+{
+    uint64_t  len;
 
     while (p < last) {
 

@@ -446,6 +446,73 @@ def test_counted(t):
         hub.close()
 
 
+def test_waiting(t):
+    """Invocations that wait for another host go with their connection."""
+
+    def again(hub, api, task):
+        """Comes again and sends all once more."""
+
+        calls = [{'type': 1, 'target': method, 'arguments': [task],
+                  'invocationId': method}
+                 for method in ('GetTask', 'SubscribeToTask')]
+
+        hub.send(*calls)
+        yield
+
+        hub.ws = WebSocket(api.port(), IMAGE_HUB + '?id=' + hub.token,
+                           key=hub.key)
+        hub.records = []
+        hub.send({'type': 9, 'sequenceId': 1}, *calls)
+        yield
+
+        t.eq(hub.next(), {'type': 9, 'sequenceId': 1}, 'goes on')
+        r = [hub.next() for _ in range(2)]
+        t.eq([(x['invocationId'], 'error' in x) for x in r],
+             [('GetTask', False), ('SubscribeToTask', False)], 'answered')
+        r = hub.invoke('GetTask', task)
+        t.ok('error' not in r and r['invocationId'] == '1', 'each once')
+        hub.close()
+        yield
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, redis, 'a') as a, host(t, proxy, 'b', a, workers=2) as b, \
+            host(t, redis, 'c', a) as c:
+
+        known(b, c)
+        known(c, b)
+
+        # Redis is late, and the client is cut off meanwhile
+
+        task = a.alice.image('sandbox:duration=60s')['task_id']
+        hub = Hub(b.port(), a.secrets['alice'], stateful=True)
+        steps = again(hub, b, task)
+        proxy.stall()
+        next(steps)
+        hub.ws.close()
+        next(steps)
+        proxy.heal()
+        next(steps)
+
+        # the owner is late, and the client goes to another host
+
+        task = a.alice.image('sandbox:duration=60s')['task_id']
+        hub = Hub(b.port(), a.secrets['alice'], stateful=True)
+        steps = again(hub, c, task)
+
+        for pid in a.workers():
+            os.kill(pid, signal.SIGSTOP)
+
+        try:
+            next(steps)
+            next(steps)
+
+        finally:
+            for pid in a.workers():
+                os.kill(pid, signal.SIGCONT)
+
+        next(steps)
+
+
 def test_signalr(t):
     """The npm package, whose requests go to both hosts in turn."""
 
@@ -501,4 +568,4 @@ def test_signalr(t):
 
 run(test_post, test_end, test_bounds, test_outage, test_polls,
     test_late, test_all, test_successor, test_stateful, test_counted,
-    test_signalr)
+    test_waiting, test_signalr)

@@ -183,6 +183,20 @@ test_broken(void)
 
     is_num(conduit_session_read(&session, &reader, &text), CONDUIT_ERROR,
            "an input that is too long");
+
+    /* that of a client that numbers its messages is whole ones */
+
+    n = test_write(buf, 0, 0);
+    buf[0] |= CONDUIT_SESSION_STATEFUL;
+    text.len = n;
+
+    is_num(conduit_session_read(&session, &reader, &text), CONDUIT_ERROR,
+           "a part of a message");
+
+    memcpy(buf + CONDUIT_SESSION_HEAD, "\0\0\0\3abc", 7);
+
+    is_num(conduit_session_read(&session, &reader, &text), CONDUIT_OK,
+           "a message");
 }
 
 
