@@ -353,16 +353,23 @@ ngx_http_conduit_follow_got_task(ngx_http_conduit_follow_t *follow,
         return NGX_OK;
     }
 
-    follow->state = NGX_HTTP_CONDUIT_FOLLOW_ASK;
+    ngx_http_conduit_follow_await(follow);
     ngx_http_conduit_follow_ask(follow);
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_conduit_follow_await(ngx_http_conduit_follow_t *follow)
+{
+    follow->state = NGX_HTTP_CONDUIT_FOLLOW_ASK;
 
     if (follow->timer.timer_set) {
         ngx_del_timer(&follow->timer);
     }
 
     ngx_add_timer(&follow->timer, NGX_HTTP_CONDUIT_FOLLOW_OWNER);
-
-    return NGX_AGAIN;
 }
 
 
@@ -482,7 +489,13 @@ ngx_http_conduit_follow_message(ngx_http_conduit_cluster_t *cluster,
             follow->heard = ngx_current_msec;
         }
 
-        if (follow->state == NGX_HTTP_CONDUIT_FOLLOW_ASK && !follow->key) {
+        if (follow->news) {
+            follow->news--;
+        }
+
+        if (follow->state == NGX_HTTP_CONDUIT_FOLLOW_ASK
+            && follow->news == 0)
+        {
             ngx_http_conduit_follow_ready(follow, NGX_OK);
         }
 

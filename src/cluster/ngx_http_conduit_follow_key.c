@@ -9,7 +9,8 @@
 
 /*
  * All tasks of a key: the ids of each shard, then those tasks that the zone
- * does not have, or has as a copy that may be out of date.
+ * does not have, or has as a copy that may be out of date.  Of those that go on
+ * Redis knows the begin alone, and their owners are asked, too.
  */
 
 
@@ -64,6 +65,7 @@ ngx_http_conduit_follow_index(ngx_http_conduit_follow_t *follow)
     ngx_uint_t  i;
 
     follow->failed = 0;
+    follow->news = 0;
 
     for (i = 0; i < NGX_HTTP_CONDUIT_SHARDS; i++) {
         if (ngx_http_conduit_fkey_shard(follow, i) != NGX_OK) {
@@ -219,6 +221,14 @@ ngx_http_conduit_fkey_task(void *data, ngx_conduit_redis_reply_t *reply)
                                                  &owner,
                                             NGX_HTTP_CONDUIT_ABSORB_COPY);
 
+            if (record.status <= CONDUIT_PROCESSING && owner.len
+                && !ngx_http_conduit_redis_mine(cluster->redis, &owner))
+            {
+                follow->news++;
+                ngx_http_conduit_cluster_tell(cluster, &owner, "follow",
+                                              indexed->id);
+            }
+
         } else if (rc == NGX_DECLINED) {
             ngx_http_conduit_follow_forget(cluster, follow->key,
                                            indexed->id);
@@ -272,6 +282,11 @@ ngx_http_conduit_fkey_done(ngx_http_conduit_follow_t *follow,
 
     if (follow->gone) {
         ngx_free(follow);
+        return;
+    }
+
+    if (follow->news && !follow->failed) {
+        ngx_http_conduit_follow_await(follow);
         return;
     }
 

@@ -123,6 +123,7 @@ typedef struct {
     ngx_msec_t                        heard;       /* of the owner */
     ngx_msec_t                        used;        /* of a key */
     ngx_uint_t                        calls;       /* replies to come */
+    ngx_uint_t                        news;        /* of a key, asked for */
     ngx_event_t                       timer;       /* while it is begun */
     unsigned                          gone:1;      /* but for the replies */
     unsigned                          failed:1;    /* one of them */
@@ -334,6 +335,8 @@ ngx_int_t ngx_http_conduit_follow_join(ngx_http_conduit_cluster_t *cluster,
 ngx_int_t ngx_http_conduit_follow_begin(ngx_http_conduit_follow_t *follow);
 ngx_int_t ngx_http_conduit_follow_read(ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_ask(ngx_http_conduit_follow_t *follow);
+/* for owners to tell what Redis does not know, or to be late with that */
+void ngx_http_conduit_follow_await(ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_ready(ngx_http_conduit_follow_t *follow,
     ngx_int_t rc);
 void ngx_http_conduit_follow_end(ngx_http_conduit_follow_t *follow);

@@ -142,6 +142,29 @@ def test_limits(t):
         t.ok(True, 'and again when they have ended')
 
 
+def test_midway(t):
+    """Whoever begins to follow all tasks of a key is told also of those that
+    do not change meanwhile."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        tasks = [a.alice.image('sandbox:duration=600s')['task_id']
+                 for _ in range(5)]
+
+        for task in tasks:
+            a.alice.until(task, lambda d: d['status'] == 'processing')
+
+        with Hub(b.port(), a.secrets['alice']) as hub:
+            r = hub.invoke('SubscribeToAllTasks')
+            t.ok('error' not in r, 'all of them')
+
+            for task in tasks:
+                own, other = a.alice.status(task), b.alice.status(task)
+                t.eq((other.header('etag'), other.text),
+                     (own.header('etag'), own.text), 'b tells what a tells')
+
+
 def test_silent(t):
     """Nobody can say whether there is such a task."""
 
@@ -156,4 +179,4 @@ def test_silent(t):
                 t.like(r.get('error'), 'try again later', method)
 
 
-run(test_hub, test_watcher, test_limits, test_silent)
+run(test_hub, test_watcher, test_limits, test_midway, test_silent)
