@@ -293,7 +293,5 @@ ngx_http_conduit_idem_done(void *data, ngx_conduit_redis_reply_t *reply)
         ngx_http_conduit_idem_again(put->cluster, put->expires - 1);
     }
 
-    ngx_http_conduit_redis_script_lost(put->cluster->redis, reply);
-
     ngx_free(put);
 }

@@ -561,8 +561,6 @@ ngx_http_conduit_lease_claimed(void *data, ngx_conduit_redis_reply_t *reply)
         beat->failed = 1;
     }
 
-    ngx_http_conduit_redis_script_lost(cluster->redis, reply);
-
     for (i = 0; ; i += 2) {
         element = ngx_conduit_redis_at(reply, i);
 

@@ -258,7 +258,5 @@ ngx_http_conduit_lend_done(void *data, ngx_conduit_redis_reply_t *reply)
         }
     }
 
-    ngx_http_conduit_redis_script_lost(cluster->redis, reply);
-
     ngx_free(lend);
 }

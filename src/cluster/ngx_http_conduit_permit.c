@@ -149,7 +149,6 @@ ngx_http_conduit_permit_got(void *data, ngx_conduit_redis_reply_t *reply)
                                                 - permit->begun;
 
     } else {
-        ngx_http_conduit_redis_script_lost(permit->cluster->redis, reply);
         n = -NGX_HTTP_CONDUIT_PERMIT_AGAIN;
     }
 

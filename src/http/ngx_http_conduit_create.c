@@ -32,6 +32,11 @@ static void ngx_http_conduit_create_waited(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view, ngx_uint_t expired);
 static void ngx_http_conduit_create_ended(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view, ngx_uint_t expired);
+static ngx_int_t ngx_http_conduit_create_settle(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating);
+static void ngx_http_conduit_create_settled(void *data, ngx_int_t rc);
+static ngx_int_t ngx_http_conduit_create_tell(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating);
 static ngx_int_t ngx_http_conduit_create_failed(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view);
 static void ngx_http_conduit_create_cleanup(void *data);
@@ -370,15 +375,13 @@ static void
 ngx_http_conduit_create_ended(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view, ngx_uint_t expired)
 {
-    ngx_int_t                      rc;
-    ngx_str_t                      text, id;
-    ngx_http_conduit_ctx_t        *ctx;
-    ngx_http_conduit_creating_t   *creating;
-    ngx_http_conduit_main_conf_t  *cdmcf;
+    ngx_int_t                     rc;
+    ngx_str_t                     id;
+    ngx_http_conduit_ctx_t       *ctx;
+    ngx_http_conduit_creating_t  *creating;
 
     ctx = ngx_http_conduit_ctx(r);
     creating = ctx->data;
-    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
 
     rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
@@ -396,32 +399,79 @@ ngx_http_conduit_create_ended(ngx_http_request_t *r,
         goto done;
     }
 
-    if (view->status != CONDUIT_COMPLETED) {
-
-        if (!creating->kept) {
-            ngx_http_conduit_task_drop_reply(cdmcf, creating->digest);
-            creating->kept = 1;
-        }
-
-        rc = ngx_http_conduit_create_failed(r, view);
+    if (view->status == CONDUIT_COMPLETED
+        && ngx_http_conduit_document_result(view, r->pool, &creating->reply)
+           != NGX_OK)
+    {
         goto done;
     }
 
-    if (ngx_http_conduit_document_result(view, r->pool, &text) != NGX_OK) {
-        goto done;
+    creating->view = *view;
+
+    /* repeated at another host, the request is to be answered the same */
+
+    if (ngx_http_conduit_create_settle(r, creating) == NGX_AGAIN) {
+        return;
     }
 
-    if (!creating->kept) {
-        ngx_http_conduit_task_keep_reply(cdmcf, creating->digest, NGX_HTTP_OK,
-                                         &text);
-        creating->kept = 1;
-    }
-
-    rc = ngx_http_conduit_reply(r, NGX_HTTP_OK, &text);
+    rc = ngx_http_conduit_create_tell(r, creating);
 
 done:
 
     ngx_http_finalize_request(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_create_settle(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating)
+{
+    ngx_http_conduit_main_conf_t  *cdmcf;
+
+    if (creating->kept) {
+        return NGX_OK;
+    }
+
+    cdmcf = ngx_http_get_module_main_conf(r, ngx_http_conduit_module);
+
+    creating->kept = 1;
+    creating->outcome.handler = ngx_http_conduit_create_settled;
+
+    return (creating->view.status == CONDUIT_COMPLETED)
+           ? ngx_http_conduit_task_keep_reply(cdmcf, creating->digest,
+                                              NGX_HTTP_OK, &creating->reply,
+                                              &creating->outcome)
+           : ngx_http_conduit_task_drop_reply(cdmcf, creating->digest,
+                                              &creating->outcome);
+}
+
+
+static void
+ngx_http_conduit_create_settled(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_creating_t  *creating = data;
+
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = creating->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_finalize_request(r, ngx_http_conduit_create_tell(r, creating));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_create_tell(ngx_http_request_t *r,
+    ngx_http_conduit_creating_t *creating)
+{
+    return (creating->view.status == CONDUIT_COMPLETED)
+           ? ngx_http_conduit_reply(r, NGX_HTTP_OK, &creating->reply)
+           : ngx_http_conduit_create_failed(r, &creating->view);
 }
 
 

@@ -23,6 +23,8 @@ typedef struct {
     u_char                            fingerprint[NGX_CONDUIT_SHA256_LEN];
     ngx_http_conduit_outcome_t        outcome;
     ngx_http_conduit_waiter_t         waiter;
+    ngx_http_conduit_view_t           view;        /* of a sync one's end */
+    ngx_str_t                         reply;       /* if it is completed */
     unsigned                          sync:1;
     unsigned                          kept:1;      /* reply or its absence */
 } ngx_http_conduit_creating_t;

@@ -238,11 +238,6 @@ ngx_int_t ngx_http_conduit_redis_script(ngx_http_conduit_redis_t *redis,
     ngx_uint_t script, ngx_str_t *args, ngx_uint_t nargs,
     ngx_conduit_redis_call_pt handler, void *data);
 
-/* a script was not known to Redis: its text is sent with the next call */
-
-void ngx_http_conduit_redis_script_lost(ngx_http_conduit_redis_t *redis,
-    ngx_conduit_redis_reply_t *reply);
-
 
 /*
  * The numbers and names of a record as a text; parse() takes them off the
@@ -357,13 +352,15 @@ ngx_int_t ngx_http_conduit_redis_created(ngx_http_conduit_redis_t *redis,
 /*
  * This process waits for the end of a synchronous create from now on, which
  * others see; and how that comes out: with a reply, without a wait for it any
- * more (code 0), or as if it had never been (reply NULL).
+ * more (code 0), or as if it had never been (reply NULL).  settle() returns as
+ * that of a store.
  */
 
 void ngx_http_conduit_redis_hold(ngx_http_conduit_redis_t *redis,
     u_char *digest);
-void ngx_http_conduit_redis_settle(ngx_http_conduit_redis_t *redis,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply);
+ngx_int_t ngx_http_conduit_redis_settle(ngx_http_conduit_redis_t *redis,
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
+    ngx_http_conduit_store_pt handler, void *data);
 
 /* once in a while: renews what is held */
 

@@ -231,8 +231,6 @@ ngx_http_conduit_redis_hooked(void *data, ngx_conduit_redis_reply_t *reply)
         break;
 
     default:
-        ngx_http_conduit_redis_script_lost(redis, reply);
-
         if (redis->events.unsaved) {
             redis->events.unsaved(redis, hooking->task, 0);
         }

@@ -34,14 +34,21 @@ typedef struct {
 } ngx_http_conduit_hold_t;
 
 
+typedef struct {
+    ngx_http_conduit_redis_t         *redis;
+    ngx_http_conduit_store_pt         handler;     /* NULL: nobody waits */
+    void                             *data;
+} ngx_http_conduit_settle_t;
+
+
 static ngx_uint_t ngx_http_conduit_redis_create_args(
     ngx_http_conduit_redis_t *redis, ngx_http_conduit_record_t *record,
     u_char *buf, ngx_str_t *args);
 static ngx_int_t ngx_http_conduit_redis_used(
     ngx_conduit_redis_reply_t *reply, ngx_http_conduit_used_t *used);
-static void ngx_http_conduit_redis_settle_call(
+static ngx_int_t ngx_http_conduit_redis_settle_call(
     ngx_http_conduit_redis_t *redis, u_char *digest, ngx_str_t *how,
-    ngx_str_t *reply);
+    ngx_str_t *reply, ngx_http_conduit_store_pt handler, void *data);
 static void ngx_http_conduit_redis_settled(void *data,
     ngx_conduit_redis_reply_t *reply);
 
@@ -150,7 +157,6 @@ ngx_http_conduit_redis_created(ngx_http_conduit_redis_t *redis,
         return ngx_http_conduit_redis_used(reply, used);
 
     default:
-        ngx_http_conduit_redis_script_lost(redis, reply);
         return NGX_ERROR;
     }
 }
@@ -229,16 +235,18 @@ ngx_http_conduit_redis_holds(ngx_http_conduit_redis_t *redis)
 
         hold->renewed = ngx_current_msec;
 
-        ngx_http_conduit_redis_settle_call(redis, hold->digest, &how, NULL);
+        (void) ngx_http_conduit_redis_settle_call(redis, hold->digest, &how,
+                                                  NULL, NULL, NULL);
     }
 }
 
 
 /* what cannot be told now is found when the hold has run out */
 
-void
+ngx_int_t
 ngx_http_conduit_redis_settle(ngx_http_conduit_redis_t *redis,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply)
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
+    ngx_http_conduit_store_pt handler, void *data)
 {
     u_char                    buf[NGX_INT_T_LEN];
     ngx_str_t                 how;
@@ -268,17 +276,29 @@ ngx_http_conduit_redis_settle(ngx_http_conduit_redis_t *redis,
         reply = NULL;
     }
 
-    ngx_http_conduit_redis_settle_call(redis, digest, &how, reply);
+    return ngx_http_conduit_redis_settle_call(redis, digest, &how, reply,
+                                              handler, data);
 }
 
 
-static void
+static ngx_int_t
 ngx_http_conduit_redis_settle_call(ngx_http_conduit_redis_t *redis,
-    u_char *digest, ngx_str_t *how, ngx_str_t *reply)
+    u_char *digest, ngx_str_t *how, ngx_str_t *reply,
+    ngx_http_conduit_store_pt handler, void *data)
 {
-    u_char      buf[NGX_HTTP_CONDUIT_REDIS_NAME];
-    ngx_str_t   args[7];
-    ngx_uint_t  n;
+    u_char                      buf[NGX_HTTP_CONDUIT_REDIS_NAME];
+    ngx_str_t                   args[7];
+    ngx_uint_t                  n;
+    ngx_http_conduit_settle_t  *settle;
+
+    settle = ngx_alloc(sizeof(ngx_http_conduit_settle_t), redis->log);
+    if (settle == NULL) {
+        return NGX_ERROR;
+    }
+
+    settle->redis = redis;
+    settle->handler = handler;
+    settle->data = data;
 
     ngx_str_set(&args[2], "1");
     args[3] = ngx_http_conduit_redis_idem(redis, buf, digest);
@@ -290,17 +310,27 @@ ngx_http_conduit_redis_settle_call(ngx_http_conduit_redis_t *redis,
         args[n++] = *reply;
     }
 
-    (void) ngx_http_conduit_redis_script(redis,
-                                         NGX_HTTP_CONDUIT_SCRIPT_SETTLE, args,
-                                         n, ngx_http_conduit_redis_settled,
-                                         redis);
+    if (ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_SETTLE,
+                                      args, n, ngx_http_conduit_redis_settled,
+                                      settle)
+        != NGX_OK)
+    {
+        ngx_free(settle);
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
 }
 
 
 static void
 ngx_http_conduit_redis_settled(void *data, ngx_conduit_redis_reply_t *reply)
 {
-    ngx_http_conduit_redis_t  *redis = data;
+    ngx_http_conduit_settle_t  *settle = data;
 
-    ngx_http_conduit_redis_script_lost(redis, reply);
+    if (settle->handler) {
+        settle->handler(settle->data, reply ? NGX_OK : NGX_ERROR);
+    }
+
+    ngx_free(settle);
 }

@@ -362,10 +362,26 @@ typedef struct {
 } ngx_http_conduit_redis_load_t;
 
 
+/* a call by digest, with a copy of its arguments */
+
+typedef struct {
+    ngx_http_conduit_redis_t         *redis;
+    ngx_uint_t                        script;
+    ngx_conduit_redis_call_pt         handler;
+    void                             *data;
+    ngx_uint_t                        nargs;
+    ngx_str_t                         args[1];
+} ngx_http_conduit_redis_eval_t;
+
+
 static ngx_str_t ngx_http_conduit_redis_text(ngx_uint_t script);
 static void ngx_http_conduit_redis_load(ngx_http_conduit_redis_t *redis,
     ngx_uint_t script);
 static void ngx_http_conduit_redis_loaded(void *data,
+    ngx_conduit_redis_reply_t *reply);
+static ngx_http_conduit_redis_eval_t *ngx_http_conduit_redis_eval(
+    ngx_str_t *args, ngx_uint_t nargs, ngx_log_t *log);
+static void ngx_http_conduit_redis_evaluated(void *data,
     ngx_conduit_redis_reply_t *reply);
 
 
@@ -416,25 +432,117 @@ ngx_http_conduit_redis_text(ngx_uint_t script)
 }
 
 
-/* the text goes with the first call on a connection, then its digest does */
+/*
+ * The text goes with the first call on a connection, then its digest does; and
+ * the text once more if the server has forgotten it.
+ */
 
 ngx_int_t
 ngx_http_conduit_redis_script(ngx_http_conduit_redis_t *redis,
     ngx_uint_t script, ngx_str_t *args, ngx_uint_t nargs,
     ngx_conduit_redis_call_pt handler, void *data)
 {
-    if (redis->sha[script].len) {
-        ngx_str_set(&args[0], "EVALSHA");
-        args[1] = redis->sha[script];
+    ngx_int_t                       rc;
+    ngx_http_conduit_redis_eval_t  *eval;
 
-    } else {
+    if (redis->sha[script].len == 0) {
         ngx_str_set(&args[0], "EVAL");
         args[1] = ngx_http_conduit_redis_text(script);
 
         ngx_http_conduit_redis_load(redis, script);
+
+        return ngx_conduit_redis_call(&redis->calls, args, nargs, handler,
+                                      data);
     }
 
-    return ngx_conduit_redis_call(&redis->calls, args, nargs, handler, data);
+    ngx_str_set(&args[0], "EVALSHA");
+    args[1] = redis->sha[script];
+
+    eval = ngx_http_conduit_redis_eval(args, nargs, redis->log);
+    if (eval == NULL) {
+        return NGX_ERROR;
+    }
+
+    eval->redis = redis;
+    eval->script = script;
+    eval->handler = handler;
+    eval->data = data;
+
+    rc = ngx_conduit_redis_call(&redis->calls, args, nargs,
+                                ngx_http_conduit_redis_evaluated, eval);
+    if (rc != NGX_OK) {
+        ngx_free(eval);
+    }
+
+    return rc;
+}
+
+
+static ngx_http_conduit_redis_eval_t *
+ngx_http_conduit_redis_eval(ngx_str_t *args, ngx_uint_t nargs, ngx_log_t *log)
+{
+    u_char                         *p;
+    size_t                          len;
+    ngx_uint_t                      i;
+    ngx_http_conduit_redis_eval_t  *eval;
+
+    len = 0;
+
+    for (i = 2; i < nargs; i++) {
+        len += args[i].len;
+    }
+
+    eval = ngx_alloc(sizeof(ngx_http_conduit_redis_eval_t)
+                     + nargs * sizeof(ngx_str_t) + len, log);
+    if (eval == NULL) {
+        return NULL;
+    }
+
+    eval->nargs = nargs;
+    p = (u_char *) &eval->args[nargs];
+
+    for (i = 2; i < nargs; i++) {
+        eval->args[i].data = p;
+        eval->args[i].len = args[i].len;
+
+        if (args[i].len) {
+            p = ngx_cpymem(p, args[i].data, args[i].len);
+        }
+    }
+
+    return eval;
+}
+
+
+static void
+ngx_http_conduit_redis_evaluated(void *data, ngx_conduit_redis_reply_t *reply)
+{
+    ngx_http_conduit_redis_eval_t  *eval = data;
+
+    ngx_str_t  text;
+
+    text = ngx_conduit_redis_text(reply);
+
+    if (ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_FAILED
+        && text.len > 8 && ngx_strncmp(text.data, "NOSCRIPT", 8) == 0)
+    {
+        ngx_str_set(&eval->args[0], "EVAL");
+        eval->args[1] = ngx_http_conduit_redis_text(eval->script);
+
+        if (ngx_conduit_redis_call(&eval->redis->calls, eval->args,
+                                   eval->nargs, eval->handler, eval->data)
+            == NGX_OK)
+        {
+            ngx_free(eval);
+            return;
+        }
+    }
+
+    if (eval->handler) {
+        eval->handler(eval->data, reply);
+    }
+
+    ngx_free(eval);
 }
 
 
@@ -490,26 +598,5 @@ ngx_http_conduit_redis_loaded(void *data, ngx_conduit_redis_reply_t *reply)
         ngx_memcpy(redis->digests[script], sha.data, 40);
         redis->sha[script].data = redis->digests[script];
         redis->sha[script].len = 40;
-    }
-}
-
-
-void
-ngx_http_conduit_redis_script_lost(ngx_http_conduit_redis_t *redis,
-    ngx_conduit_redis_reply_t *reply)
-{
-    ngx_str_t   text;
-    ngx_uint_t  i;
-
-    text = ngx_conduit_redis_text(reply);
-
-    if (ngx_conduit_redis_type(reply) != NGX_CONDUIT_REDIS_FAILED
-        || text.len < 8 || ngx_strncmp(text.data, "NOSCRIPT", 8) != 0)
-    {
-        return;
-    }
-
-    for (i = 0; i < NGX_HTTP_CONDUIT_SCRIPTS; i++) {
-        redis->sha[i].len = 0;
     }
 }

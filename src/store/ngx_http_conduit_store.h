@@ -223,13 +223,17 @@ struct ngx_http_conduit_store_s {
     /*
      * NULL: Idempotency-Keys are this host's alone.  Else a synchronous
      * create has ended, and that is its reply; or with code 0 nobody waits for
-     * it any more; or with reply NULL it has come to nothing.
+     * it any more; or with reply NULL it has come to nothing.  NGX_AGAIN: the
+     * handler, if there is one, is called when other hosts see that, or cannot
+     * be told; NGX_ERROR: they cannot.
      */
 
-    void                            (*settle)(
+    ngx_int_t                       (*settle)(
                                        ngx_http_conduit_store_t *store,
                                        u_char *digest, ngx_uint_t code,
-                                       ngx_str_t *reply);
+                                       ngx_str_t *reply,
+                                       ngx_http_conduit_store_pt handler,
+                                       void *data);
 
     /*
      * Hands every task to each(), in the order of creation, then the rest;

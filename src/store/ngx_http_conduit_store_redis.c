@@ -75,13 +75,11 @@ static void ngx_http_conduit_store_redis_remove(
     ngx_str_t *key);
 static void ngx_http_conduit_store_redis_sweep(
     ngx_http_conduit_redis_t *redis, u_char *id, ngx_str_t *key);
-static void ngx_http_conduit_store_redis_swept(void *data,
-    ngx_conduit_redis_reply_t *reply);
 static void ngx_http_conduit_store_redis_release(
     ngx_http_conduit_store_t *store, u_char *digest, int64_t until);
-static void ngx_http_conduit_store_redis_settle(
+static ngx_int_t ngx_http_conduit_store_redis_settle(
     ngx_http_conduit_store_t *store, u_char *digest, ngx_uint_t code,
-    ngx_str_t *reply);
+    ngx_str_t *reply, ngx_http_conduit_store_pt handler, void *data);
 static ngx_int_t ngx_http_conduit_store_redis_scan(
     ngx_http_conduit_store_t *store, ngx_http_conduit_store_each_pt each,
     void *data);
@@ -389,7 +387,6 @@ ngx_http_conduit_commit_changed(void *data, ngx_conduit_redis_reply_t *reply)
             ngx_http_conduit_commit_doubt(commit);
         }
 
-        ngx_http_conduit_redis_script_lost(redis, reply);
         ngx_http_conduit_commit_end(commit, reply ? NGX_DECLINED : NGX_ABORT);
     }
 }
@@ -621,17 +618,7 @@ ngx_http_conduit_store_redis_sweep(ngx_http_conduit_redis_t *redis, u_char *id,
     args[4].len -= CONDUIT_UUID_LEN;
 
     (void) ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_SWEEP,
-                                         args, 5,
-                                         ngx_http_conduit_store_redis_swept,
-                                         redis);
-}
-
-
-static void
-ngx_http_conduit_store_redis_swept(void *data,
-    ngx_conduit_redis_reply_t *reply)
-{
-    ngx_http_conduit_redis_script_lost(data, reply);
+                                         args, 5, NULL, NULL);
 }
 
 
@@ -639,19 +626,22 @@ static void
 ngx_http_conduit_store_redis_release(ngx_http_conduit_store_t *store,
     u_char *digest, int64_t until)
 {
-    ngx_http_conduit_store_redis_settle(store, digest, 0, NULL);
+    (void) ngx_http_conduit_store_redis_settle(store, digest, 0, NULL, NULL,
+                                               NULL);
 }
 
 
-static void
+static ngx_int_t
 ngx_http_conduit_store_redis_settle(ngx_http_conduit_store_t *store,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply)
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
+    ngx_http_conduit_store_pt handler, void *data)
 {
     ngx_http_conduit_redis_t  *redis;
 
     redis = ((ngx_http_conduit_store_redis_t *) store)->cdmcf->redis;
 
-    ngx_http_conduit_redis_settle(redis, digest, code, reply);
+    return ngx_http_conduit_redis_settle(redis, digest, code, reply, handler,
+                                         data);
 }
 
 

@@ -11,8 +11,17 @@
 /* Replies kept for their Idempotency-Keys. */
 
 
+typedef struct {
+    ngx_http_conduit_outcome_t       *outcome;     /* NULL: nobody */
+} ngx_http_conduit_settling_t;
+
+
 static ngx_uint_t ngx_http_conduit_replay_lost_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_idem_node_t *idem);
+static ngx_int_t ngx_http_conduit_idem_settle(
+    ngx_http_conduit_main_conf_t *cdmcf, u_char *digest, ngx_uint_t code,
+    ngx_str_t *reply, ngx_http_conduit_outcome_t *outcome);
+static void ngx_http_conduit_idem_settled(void *data, ngx_int_t rc);
 
 
 ngx_int_t
@@ -97,9 +106,10 @@ ngx_http_conduit_replay_lost_locked(ngx_http_conduit_zone_t *zone,
 }
 
 
-void
+ngx_int_t
 ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply)
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
+    ngx_http_conduit_outcome_t *outcome)
 {
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_idem_node_t  *idem;
@@ -128,9 +138,7 @@ ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
 
     ngx_http_conduit_zone_unlock(zone);
 
-    if (cdmcf->store->settle) {
-        cdmcf->store->settle(cdmcf->store, digest, code, reply);
-    }
+    return ngx_http_conduit_idem_settle(cdmcf, digest, code, reply, outcome);
 }
 
 
@@ -140,9 +148,11 @@ ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
 {
     ngx_str_t                      nothing;
     ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_store_t      *store;
     ngx_http_conduit_idem_node_t  *idem;
 
     zone = &cdmcf->zone;
+    store = cdmcf->store;
 
     ngx_http_conduit_zone_lock(zone);
 
@@ -154,16 +164,16 @@ ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
 
     ngx_http_conduit_zone_unlock(zone);
 
-    if (cdmcf->store->settle) {
+    if (store->settle) {
         ngx_str_null(&nothing);
-        cdmcf->store->settle(cdmcf->store, digest, 0, &nothing);
+        (void) store->settle(store, digest, 0, &nothing, NULL, NULL);
     }
 }
 
 
-void
+ngx_int_t
 ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest)
+    u_char *digest, ngx_http_conduit_outcome_t *outcome)
 {
     int64_t                        until;
     ngx_http_conduit_zone_t       *zone;
@@ -185,10 +195,66 @@ ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
 
     /* the create may have been another host's, of which the zone has nothing */
 
-    if (cdmcf->store->settle) {
-        cdmcf->store->settle(cdmcf->store, digest, 0, NULL);
-
-    } else if (until) {
+    if (cdmcf->store->settle == NULL && until) {
         cdmcf->store->release(cdmcf->store, digest, until);
+    }
+
+    return ngx_http_conduit_idem_settle(cdmcf, digest, 0, NULL, outcome);
+}
+
+
+/* a reply that a client has seen is that of all hosts */
+
+static ngx_int_t
+ngx_http_conduit_idem_settle(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
+    ngx_http_conduit_outcome_t *outcome)
+{
+    ngx_http_conduit_store_t     *store;
+    ngx_http_conduit_settling_t  *settling;
+
+    store = cdmcf->store;
+
+    if (store->settle == NULL) {
+        return NGX_OK;
+    }
+
+    settling = ngx_alloc(sizeof(ngx_http_conduit_settling_t),
+                         cdmcf->engine->log);
+    if (settling == NULL) {
+        (void) store->settle(store, digest, code, reply, NULL, NULL);
+        return NGX_OK;
+    }
+
+    settling->outcome = outcome;
+
+    if (store->settle(store, digest, code, reply, ngx_http_conduit_idem_settled,
+                      settling)
+        != NGX_AGAIN)
+    {
+        ngx_free(settling);
+        return NGX_OK;
+    }
+
+    outcome->place = &settling->outcome;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_conduit_idem_settled(void *data, ngx_int_t rc)
+{
+    ngx_http_conduit_settling_t  *settling = data;
+
+    ngx_http_conduit_outcome_t  *outcome;
+
+    outcome = settling->outcome;
+
+    ngx_free(settling);
+
+    if (outcome) {
+        outcome->place = NULL;
+        outcome->handler(outcome->data, rc);
     }
 }

@@ -392,7 +392,7 @@ ngx_http_conduit_create_leave(ngx_http_conduit_making_t *making)
 
     if (store->settle) {
         ngx_str_null(&nothing);
-        store->settle(store, making->digest, 0, &nothing);
+        (void) store->settle(store, making->digest, 0, &nothing, NULL, NULL);
     }
 }
 

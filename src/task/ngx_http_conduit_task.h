@@ -198,17 +198,21 @@ void ngx_http_conduit_task_exit(ngx_http_conduit_main_conf_t *cdmcf);
 ngx_int_t ngx_http_conduit_task_create(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_create_t *create);
 
-/* keeps the reply of a synchronous create for its Idempotency-Key */
-void ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply);
+/*
+ * Keeps the reply of a synchronous create for its Idempotency-Key.  NGX_OK; or
+ * NGX_AGAIN: the outcome gets its result when all hosts know, or cannot know.
+ */
+ngx_int_t ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
+    ngx_http_conduit_outcome_t *outcome);
 
 /* its client has gone: whoever repeats the request waits for the same task */
 void ngx_http_conduit_task_release_reply(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *digest);
 
-/* forgets an Idempotency-Key whose create has come to nothing */
-void ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest);
+/* forgets an Idempotency-Key whose create has come to nothing; as above */
+ngx_int_t ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *digest, ngx_http_conduit_outcome_t *outcome);
 
 /*
  * NGX_OK, NGX_DECLINED (no such task of this key and kind) or NGX_ERROR.  The
