@@ -43,6 +43,13 @@ static void ngx_http_conduit_redis_hooked(void *data,
     ngx_conduit_redis_reply_t *reply);
 static void ngx_http_conduit_redis_hook_kept(ngx_http_conduit_hooking_t *h,
     ngx_conduit_redis_reply_t *reply);
+static ngx_uint_t ngx_http_conduit_redis_hook_count(
+    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_record_t *record);
+static void ngx_http_conduit_redis_hook_lines(ngx_http_conduit_redis_t *redis,
+    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_record_t *record,
+    ngx_uint_t n);
+static void ngx_http_conduit_redis_hook_bodies(
+    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_record_t *record);
 static ngx_int_t ngx_http_conduit_redis_hook_parse(
     ngx_http_conduit_kept_hook_t *hook, ngx_str_t *text, int64_t offset);
 static ngx_http_conduit_kept_hook_t *ngx_http_conduit_redis_hook_find(
@@ -305,15 +312,48 @@ ngx_int_t
 ngx_http_conduit_redis_hooks(ngx_http_conduit_redis_t *redis,
     ngx_conduit_redis_reply_t *reply, ngx_http_conduit_record_t *record)
 {
-    u_char                        *p;
-    ngx_str_t                      name, text;
-    ngx_uint_t                     i, n;
-    ngx_conduit_redis_reply_t     *field;
+    ngx_uint_t                     n;
     ngx_http_conduit_kept_hook_t  *hook;
+
+    n = ngx_http_conduit_redis_hook_count(reply, record);
+    n = ngx_min(n, NGX_HTTP_CONDUIT_HOOK_MOST);
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    hook = ngx_calloc(n * sizeof(ngx_http_conduit_kept_hook_t), redis->log);
+    if (hook == NULL) {
+        return NGX_ERROR;
+    }
+
+    record->hooks_kept = hook;
+
+    ngx_http_conduit_redis_hook_lines(redis, reply, record, n);
+    ngx_http_conduit_redis_hook_bodies(reply, record);
+
+    ngx_qsort(record->hooks_kept, record->nhooks_kept,
+              sizeof(ngx_http_conduit_kept_hook_t),
+              ngx_http_conduit_redis_hook_order);
+
+    return NGX_OK;
+}
+
+
+/* how many deliveries are told; who has posted how much is read on the way */
+
+static ngx_uint_t
+ngx_http_conduit_redis_hook_count(ngx_conduit_redis_reply_t *reply,
+    ngx_http_conduit_record_t *record)
+{
+    u_char                     *p;
+    ngx_str_t                   name, text;
+    ngx_uint_t                  i, n;
+    ngx_conduit_redis_reply_t  *field;
 
     n = 0;
 
-    for (i = 0; ; i += 2) {
+    for (i = 0; /* void */ ; i += 2) {
         field = ngx_conduit_redis_at(reply, i);
 
         if (field == NULL) {
@@ -340,18 +380,23 @@ ngx_http_conduit_redis_hooks(ngx_http_conduit_redis_t *redis,
         }
     }
 
-    n = ngx_min(n, NGX_HTTP_CONDUIT_HOOK_MOST);
+    return n;
+}
 
-    if (n == 0) {
-        return NGX_OK;
-    }
 
-    hook = ngx_calloc(n * sizeof(ngx_http_conduit_kept_hook_t), redis->log);
-    if (hook == NULL) {
-        return NGX_ERROR;
-    }
+/* a line that cannot be read is left out */
 
-    record->hooks_kept = hook;
+static void
+ngx_http_conduit_redis_hook_lines(ngx_http_conduit_redis_t *redis,
+    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_record_t *record,
+    ngx_uint_t n)
+{
+    ngx_str_t                      name, text;
+    ngx_uint_t                     i;
+    ngx_conduit_redis_reply_t     *field;
+    ngx_http_conduit_kept_hook_t  *hook;
+
+    hook = record->hooks_kept;
 
     for (i = 0; record->nhooks_kept < n; i += 2) {
         field = ngx_conduit_redis_at(reply, i);
@@ -376,6 +421,17 @@ ngx_http_conduit_redis_hooks(ngx_http_conduit_redis_t *redis,
             hook++;
         }
     }
+}
+
+
+static void
+ngx_http_conduit_redis_hook_bodies(ngx_conduit_redis_reply_t *reply,
+    ngx_http_conduit_record_t *record)
+{
+    ngx_str_t                      name;
+    ngx_uint_t                     i;
+    ngx_conduit_redis_reply_t     *field;
+    ngx_http_conduit_kept_hook_t  *hook;
 
     for (i = 0; /* void */ ; i += 2) {
         field = ngx_conduit_redis_at(reply, i);
@@ -395,12 +451,6 @@ ngx_http_conduit_redis_hooks(ngx_http_conduit_redis_t *redis,
             }
         }
     }
-
-    ngx_qsort(record->hooks_kept, record->nhooks_kept,
-              sizeof(ngx_http_conduit_kept_hook_t),
-              ngx_http_conduit_redis_hook_order);
-
-    return NGX_OK;
 }
 
 
