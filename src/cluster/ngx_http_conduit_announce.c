@@ -33,6 +33,9 @@ static void ngx_http_conduit_announce_to(ngx_http_conduit_main_conf_t *cdmcf,
 static ngx_str_t ngx_http_conduit_announce_text(
     ngx_http_conduit_cluster_t *cluster, ngx_http_conduit_record_t *record,
     ngx_pool_t *pool);
+static ngx_int_t ngx_http_conduit_announced_absorb(
+    ngx_http_conduit_cluster_t *cluster, ngx_str_t *payload,
+    ngx_http_conduit_record_t *record, ngx_str_t *owner);
 static ngx_int_t ngx_http_conduit_announced_parse(ngx_str_t *payload,
     ngx_http_conduit_record_t *record, ngx_str_t *owner, ngx_str_t *rest);
 
@@ -177,41 +180,67 @@ ngx_str_t
 ngx_http_conduit_announced(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  rest, owner;
+    ngx_str_t                  owner;
     ngx_http_conduit_record_t  record;
 
-    ngx_memzero(&record, sizeof(ngx_http_conduit_record_t));
+    ngx_str_null(&owner);
 
-    if (ngx_http_conduit_announced_parse(payload, &record, &owner, &rest)
-        != NGX_OK
-        || ngx_http_conduit_redis_parse(&record, &rest,
-                                        cluster->redis->offset)
-           != NGX_OK)
+    if (ngx_http_conduit_announced_absorb(cluster, payload, &record, &owner)
+        == NGX_DECLINED)
     {
-        ngx_str_null(&owner);
-        return owner;
-    }
-
-    rc = NGX_DECLINED;
-
-    if (rest.len) {
-        record.document = rest;
-
-        if (ngx_http_conduit_redis_check_texts(&record) != NGX_OK) {
-            return owner;
-        }
-
-        rc = ngx_http_conduit_task_absorb(cluster->cdmcf, &record,
-                                          NGX_HTTP_CONDUIT_ABSORB_NEWS);
-    }
-
-    if (rc == NGX_DECLINED) {
         ngx_http_conduit_lease_fetch(cluster, record.id,
-                                     NGX_HTTP_CONDUIT_ABSORB_COPY);
+                                     NGX_HTTP_CONDUIT_ABSORB_COPY, payload);
     }
 
     return owner;
+}
+
+
+void
+ngx_http_conduit_announced_again(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload)
+{
+    ngx_str_t                  owner;
+    ngx_http_conduit_record_t  record;
+
+    (void) ngx_http_conduit_announced_absorb(cluster, payload, &record,
+                                             &owner);
+}
+
+
+/* NGX_DECLINED: it has to be read from Redis, the task is not known here */
+
+static ngx_int_t
+ngx_http_conduit_announced_absorb(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload, ngx_http_conduit_record_t *record, ngx_str_t *owner)
+{
+    ngx_str_t  rest, from;
+
+    ngx_memzero(record, sizeof(ngx_http_conduit_record_t));
+
+    if (ngx_http_conduit_announced_parse(payload, record, &from, &rest)
+        != NGX_OK
+        || ngx_http_conduit_redis_parse(record, &rest,
+                                        cluster->redis->offset)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    *owner = from;
+
+    if (rest.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    record->document = rest;
+
+    if (ngx_http_conduit_redis_check_texts(record) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_conduit_task_absorb(cluster->cdmcf, record,
+                                        NGX_HTTP_CONDUIT_ABSORB_NEWS);
 }
 
 

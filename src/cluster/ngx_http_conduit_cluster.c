@@ -425,11 +425,11 @@ ngx_http_conduit_cluster_asked(ngx_http_conduit_cluster_t *cluster,
 
     } else if (payload->data[0] == 'l') {
         ngx_http_conduit_lease_fetch(cluster, id,
-                                     NGX_HTTP_CONDUIT_ABSORB_OWN);
+                                     NGX_HTTP_CONDUIT_ABSORB_OWN, NULL);
 
     } else {
         ngx_http_conduit_lease_fetch(cluster, id,
-                                     NGX_HTTP_CONDUIT_ABSORB_SEEN);
+                                     NGX_HTTP_CONDUIT_ABSORB_SEEN, NULL);
     }
 }
 
@@ -608,7 +608,7 @@ static void
 ngx_http_conduit_cluster_stale(ngx_http_conduit_redis_t *redis, u_char *id)
 {
     ngx_http_conduit_lease_fetch(redis->cluster, id,
-                                 NGX_HTTP_CONDUIT_ABSORB_SEEN);
+                                 NGX_HTTP_CONDUIT_ABSORB_SEEN, NULL);
 }
 
 

@@ -606,7 +606,7 @@ ngx_http_conduit_lease_member(ngx_http_conduit_cluster_t *cluster,
 
         ngx_http_conduit_hooks_handed(cluster->cdmcf, id);
         ngx_http_conduit_lease_fetch(cluster, id,
-                                     NGX_HTTP_CONDUIT_ABSORB_SEEN);
+                                     NGX_HTTP_CONDUIT_ABSORB_SEEN, NULL);
         return;
     }
 
@@ -616,7 +616,7 @@ ngx_http_conduit_lease_member(ngx_http_conduit_cluster_t *cluster,
 
     ngx_http_conduit_lease_fetch(cluster, id,
                                  apart ? NGX_HTTP_CONDUIT_ABSORB_SEEN
-                                       : NGX_HTTP_CONDUIT_ABSORB_OWN);
+                                       : NGX_HTTP_CONDUIT_ABSORB_OWN, NULL);
 
     /* should it still be there after all */
 

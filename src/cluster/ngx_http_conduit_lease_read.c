@@ -21,6 +21,8 @@ typedef struct {
     u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
     ngx_http_conduit_absorb_e         how;
     ngx_uint_t                        tries;       /* made so far */
+    ngx_str_t                         news;        /* younger, perhaps */
+    u_char                            text[1];
 } ngx_http_conduit_fetch_t;
 
 
@@ -31,13 +33,20 @@ static void ngx_http_conduit_lease_fetched(void *data,
 
 void
 ngx_http_conduit_lease_fetch(ngx_http_conduit_cluster_t *cluster, u_char *id,
-    ngx_http_conduit_absorb_e how)
+    ngx_http_conduit_absorb_e how, ngx_str_t *news)
 {
     ngx_http_conduit_fetch_t  *fetch;
 
-    fetch = ngx_calloc(sizeof(ngx_http_conduit_fetch_t), cluster->log);
+    fetch = ngx_calloc(sizeof(ngx_http_conduit_fetch_t)
+                       + (news ? news->len : 0), cluster->log);
     if (fetch == NULL) {
         return;
+    }
+
+    if (news) {
+        fetch->news.data = fetch->text;
+        fetch->news.len = news->len;
+        ngx_memcpy(fetch->text, news->data, news->len);
     }
 
     fetch->cluster = cluster;
@@ -94,6 +103,12 @@ ngx_http_conduit_lease_fetched(void *data, ngx_conduit_redis_reply_t *reply)
     if (rc == NGX_AGAIN && fetch->tries++ < NGX_HTTP_CONDUIT_LEASE_TRIES) {
         ngx_http_conduit_lease_read(fetch);
         return;
+    }
+
+    /* Redis is not told that a task begins, nor of its progress */
+
+    if (rc == NGX_OK && fetch->news.len) {
+        ngx_http_conduit_announced_again(cluster, &fetch->news);
     }
 
     ngx_free(fetch);

@@ -249,7 +249,7 @@ ngx_http_conduit_lend_done(void *data, ngx_conduit_redis_reply_t *reply)
 
         if (ngx_conduit_redis_number(reply)) {
             ngx_http_conduit_lease_fetch(cluster, id,
-                                         NGX_HTTP_CONDUIT_ABSORB_SEEN);
+                                         NGX_HTTP_CONDUIT_ABSORB_SEEN, NULL);
             ngx_http_conduit_cluster_tell(cluster, &lend->owner, "lent", id);
 
         } else {

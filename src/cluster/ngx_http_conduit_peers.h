@@ -217,10 +217,13 @@ void ngx_http_conduit_lease_tick(ngx_http_conduit_cluster_t *cluster);
 
 uint64_t ngx_http_conduit_lease_unheld(ngx_http_conduit_main_conf_t *cdmcf);
 
-/* asks Redis for a task and absorbs it; it has become ours, or was changed */
+/*
+ * Asks Redis for a task and absorbs it; it has become ours, or was changed.
+ * news: a message of which it is not known whether Redis knows it, or NULL.
+ */
 
 void ngx_http_conduit_lease_fetch(ngx_http_conduit_cluster_t *cluster,
-    u_char *id, ngx_http_conduit_absorb_e how);
+    u_char *id, ngx_http_conduit_absorb_e how, ngx_str_t *news);
 
 
 /*
@@ -317,6 +320,11 @@ void ngx_http_conduit_cluster_tell(ngx_http_conduit_cluster_t *cluster,
 /* returns who has the task, by the message */
 
 ngx_str_t ngx_http_conduit_announced(ngx_http_conduit_cluster_t *cluster,
+    ngx_str_t *payload);
+
+/* the task was not known, and has been read */
+
+void ngx_http_conduit_announced_again(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload);
 
 

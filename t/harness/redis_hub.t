@@ -164,6 +164,20 @@ def test_midway(t):
                 t.eq((other.header('etag'), other.text),
                      (own.header('etag'), own.text), 'b tells what a tells')
 
+            # others begin while b reads them
+
+            for _ in range(5):
+                task = a.alice.image('sandbox:duration=600s')['task_id']
+
+                while True:
+                    name, arguments = hub.until('TaskProgress')[-1]
+
+                    if arguments[0] == task:
+                        break
+
+                t.eq(b.alice.status(task)['status'], 'processing',
+                     'a new one begins for b, too')
+
 
 def test_silent(t):
     """Nobody can say whether there is such a task."""
