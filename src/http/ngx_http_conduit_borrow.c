@@ -89,10 +89,19 @@ ngx_http_conduit_borrow_told(void *data, ngx_int_t rc)
 {
     ngx_http_conduit_report_t  *report = data;
 
-    rc = (rc != NGX_ERROR)
-         ? ngx_http_conduit_report_go(report)
-         : ngx_http_conduit_create_refused(report->request,
-                                           NGX_HTTP_CONDUIT_UNKEPT);
+    if (rc == NGX_ERROR) {
+        rc = ngx_http_conduit_create_refused(report->request,
+                                             NGX_HTTP_CONDUIT_UNKEPT);
+
+    } else if (rc == NGX_DECLINED
+               && ngx_http_conduit_report_held(report) == NGX_AGAIN)
+    {
+        rc = ngx_http_conduit_report_refused(report,
+                                             NGX_HTTP_CONDUIT_LEASE_LOST);
+
+    } else {
+        rc = ngx_http_conduit_report_go(report);
+    }
 
     ngx_http_conduit_borrow_resume(report, rc);
 }

@@ -20,6 +20,8 @@ static void ngx_http_conduit_report_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_report(ngx_http_request_t *r,
     ngx_str_t *body);
+static ngx_int_t ngx_http_conduit_report_tell(
+    ngx_http_conduit_report_t *report, ngx_int_t rc);
 static void ngx_http_conduit_report_resume(void *data, ngx_int_t rc);
 static void ngx_http_conduit_report_cleanup(void *data);
 static ngx_int_t ngx_http_conduit_report_lease(
@@ -126,9 +128,9 @@ ngx_http_conduit_report_go(ngx_http_conduit_report_t *report)
 
     if (rc == NGX_AGAIN) {
 
-        /* whoever has it does not know of such a lease */
+        /* it was here and has gone on to another host */
 
-        rc = NGX_HTTP_CONDUIT_LEASE_LOST;
+        return ngx_http_conduit_report_borrow(report);
     }
 
     if (rc != NGX_OK) {
@@ -245,17 +247,32 @@ ngx_http_conduit_report_told(ngx_http_conduit_report_t *report,
 {
     ngx_http_request_t  *r;
 
+    report->told = told;
+
     if (rc != NGX_AGAIN) {
-        return told(report, rc);
+        return ngx_http_conduit_report_tell(report, rc);
     }
 
     r = report->request;
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    report->told = told;
-
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_report_tell(ngx_http_conduit_report_t *report, ngx_int_t rc)
+{
+    /* the lease has just gone to another host, with the task */
+
+    if (rc == NGX_HTTP_CONDUIT_LEASE_LOST
+        && ngx_http_conduit_report_held(report) == NGX_AGAIN)
+    {
+        rc = NGX_HTTP_CONDUIT_UNKEPT;
+    }
+
+    return report->told(report, rc);
 }
 
 
@@ -272,7 +289,7 @@ ngx_http_conduit_report_resume(void *data, ngx_int_t rc)
 
     ngx_http_set_log_request(c->log, r);
 
-    rc = report->told(report, rc);
+    rc = ngx_http_conduit_report_tell(report, rc);
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
