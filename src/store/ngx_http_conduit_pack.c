@@ -241,7 +241,11 @@ ngx_http_conduit_pack_merge(ngx_uint_t table, u_char *to, ngx_str_t *value,
 }
 
 
-/* rate, origin and event are of the event, too */
+/*
+ * Rate, origin and event are of the event, too.  Workers write each for itself,
+ * and one whose disk was slow is late: what it says is older if there have been
+ * more attempts, or if it knows of tries before they began anew.
+ */
 
 static size_t
 ngx_http_conduit_pack_merge_hook(u_char *to, ngx_str_t *value,
@@ -255,6 +259,12 @@ ngx_http_conduit_pack_merge_hook(u_char *to, ngx_str_t *value,
 
     ngx_memcpy(&head, value->data, sizeof(ngx_http_conduit_pack_hook_t));
     ngx_memcpy(&before, old->data, sizeof(ngx_http_conduit_pack_hook_t));
+
+    if (head.attempts < before.attempts
+        || (head.attempts == before.attempts && head.tries > before.tries))
+    {
+        head = before;
+    }
 
     head.body_len = before.body_len;
     head.rate = before.rate;

@@ -11,7 +11,7 @@ import os
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
-from conduit_sink import Sink
+from conduit_sink import Sink, after
 
 LEASED = GPU.replace('lease 1s', 'lease 60s')
 HTTP = '''
@@ -33,7 +33,7 @@ LINE = re.compile(r'(\d+\.\d+) (.*)(?:fdatasync|fsync).* = 0 .*'
 class Slow:
     """The workers' flushes of the journal take so long, and are noted."""
 
-    def __init__(self, api):
+    def __init__(self, api, delay=DELAY):
         self.flushes = []           # (begin, end)
         self.lines = []
         pids = [a for pid in api.workers() for a in ('-p', str(pid))]
@@ -41,7 +41,7 @@ class Slow:
             ['strace', '-f', '-ttt', '-T', '-e', 'trace=fdatasync,fsync',
              '-P', api.path('store/journal.0'),
              '-P', api.path('store/journal.1'), '-e',
-             'inject=fdatasync,fsync:delay_enter=%d' % (DELAY * 1e6)] + pids,
+             'inject=fdatasync,fsync:delay_enter=%d' % (delay * 1e6)] + pids,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -187,6 +187,52 @@ def test_end(t):
                 t.diag((begin, at, slow.flushes))
 
 
+def changed(api):
+    """When the journal was written last."""
+
+    return max(os.stat(api.path('store/journal.%d' % i)).st_mtime_ns
+               for i in range(2))
+
+
+def test_late(t):
+    """A worker that ends keeps what has become of a webhook behind a slow
+    flush; another one has delivered it meanwhile, and that is not undone."""
+
+    sink = Sink()
+    held = threading.Event()
+    sink.script('/late', after(held, 500), 200)
+
+    with Api(t, workers=1, gpu=LEASED, http=HTTP % '' +
+             'conduit_webhook_retry 100ms;') as api:
+        c = api.alice
+        c.image('sandbox:duration=10ms', webhook_url=sink.url('/late'),
+                webhook_events=['completed'])
+        sink.wait('/late', 1)
+        old = api.workers()[0]
+        slow = Slow(api, 5 * SLOW)
+        written = changed(api)
+        create = threading.Thread(target=c.image, args=('x', 'gpu-image'))
+        create.start()
+        wait_for(lambda: changed(api) > written, what='a flush')
+        api.reload(wait=False)
+        wait_for(lambda: set(api.workers()) - {old}, what='another worker')
+        held.set()
+        sink.wait('/late', 2)
+        t.ok(alive(old) and not slow.flushes, 'delivered during the flush')
+        create.join()
+        wait_for(lambda: not alive(old), 30 * SLOW, 'the end of the worker')
+        slow.end()
+
+        # two creates, an end, and two attempts
+
+        wait_for(lambda: api.metric('conduit_store_writes_total') >= 5,
+                 what='the store')
+        api.kill_all()
+        api.start()
+        loaded = re.findall(r'(\d+) webhooks to be sent', api.error_log())
+        t.eq(loaded[1:], ['0'], 'it is not sent again')
+
+
 def test_off(t):
     """Who does not want flushes waits for none."""
 
@@ -201,4 +247,4 @@ def test_off(t):
 if not shutil.which('strace'):
     skip_all('strace is not installed')
 
-run(test_creates, test_end, test_off)
+run(test_creates, test_end, test_late, test_off)
