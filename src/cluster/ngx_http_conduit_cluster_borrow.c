@@ -335,12 +335,17 @@ ngx_http_conduit_borrow_end(ngx_http_conduit_borrow_t *borrow)
 void
 ngx_http_conduit_borrow_exit(ngx_http_conduit_cluster_t *cluster)
 {
-    ngx_queue_t  *q;
+    ngx_queue_t                *q, *next;
+    ngx_http_conduit_borrow_t  *borrow;
 
-    while (!ngx_queue_empty(&cluster->borrows)) {
-        q = ngx_queue_head(&cluster->borrows);
+    for (q = ngx_queue_head(&cluster->borrows);
+         q != ngx_queue_sentinel(&cluster->borrows);
+         q = next)
+    {
+        next = ngx_queue_next(q);
 
-        (void) ngx_http_conduit_borrow_end(
-                      ngx_queue_data(q, ngx_http_conduit_borrow_t, queue));
+        borrow = ngx_queue_data(q, ngx_http_conduit_borrow_t, queue);
+
+        (void) ngx_http_conduit_borrow_end(borrow);
     }
 }
