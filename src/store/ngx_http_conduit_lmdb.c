@@ -51,6 +51,7 @@ ngx_http_conduit_lmdb_begin(ngx_http_conduit_lmdb_t *db, int64_t now,
 
     *why = NULL;
     db->now = now;
+    db->written = 0;
 
     rc = db->broken ? ngx_http_conduit_lmdb_again(db, why) : 0;
 
@@ -77,6 +78,7 @@ ngx_http_conduit_lmdb_write(ngx_http_conduit_lmdb_t *db,
 
     for (w = op->writes; w && rc == 0; w = w->next) {
         rc = ngx_http_conduit_lmdb_put(db, db->txn, w);
+        db->written++;
     }
 
     return ngx_http_conduit_lmdb_failed(db, rc, why);
@@ -395,7 +397,7 @@ ngx_http_conduit_lmdb_sweep(ngx_http_conduit_lmdb_t *db, MDB_txn *txn,
     int          rc;
     u_char       limit[NGX_HTTP_CONDUIT_LMDB_NUMBER];
     MDB_val      key, value;
-    ngx_uint_t   i;
+    ngx_uint_t   i, most;
     MDB_cursor  *cursor;
 
     ngx_http_conduit_lmdb_number(limit, (uint64_t) now);
@@ -406,7 +408,11 @@ ngx_http_conduit_lmdb_sweep(ngx_http_conduit_lmdb_t *db, MDB_txn *txn,
         return rc;
     }
 
-    for (i = 0; i < NGX_HTTP_CONDUIT_LMDB_SWEEP; i++) {
+    /* more than can have come with the transaction, however many they are */
+
+    most = NGX_HTTP_CONDUIT_LMDB_SWEEP + db->written;
+
+    for (i = 0; i < most; i++) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
 
         if (rc || key.mv_size < NGX_HTTP_CONDUIT_LMDB_NUMBER

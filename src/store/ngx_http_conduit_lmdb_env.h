@@ -29,6 +29,7 @@ struct ngx_http_conduit_lmdb_s {
     MDB_txn                          *txn;         /* that writes */
     int64_t                           now;         /* of it, ms */
     int64_t                           swept;       /* last */
+    ngx_uint_t                        written;     /* in the transaction */
     size_t                            used;
     size_t                            size;        /* of the file */
     unsigned                          broken:1;    /* to be opened again */

@@ -19,10 +19,14 @@
 
 static ngx_http_conduit_op_t *ngx_http_conduit_op(ngx_http_conduit_op_e type,
     ngx_uint_t writes, size_t size, u_char **p);
+static ngx_http_conduit_op_t *ngx_http_conduit_op_reply(
+    ngx_http_conduit_record_t *record);
 static u_char *ngx_http_conduit_op_number(ngx_http_conduit_write_t *w,
     u_char *p, ngx_uint_t table, uint64_t number);
 static u_char *ngx_http_conduit_op_hook_key(ngx_http_conduit_write_t *w,
     u_char *p, uint64_t number, ngx_http_conduit_kept_hook_t *hook);
+static u_char *ngx_http_conduit_op_keep_key(ngx_http_conduit_write_t *w,
+    u_char *p, ngx_http_conduit_record_t *record);
 static u_char *ngx_http_conduit_op_key(ngx_http_conduit_write_t *w, u_char *p,
     u_char *digest, int64_t until);
 
@@ -34,6 +38,10 @@ ngx_http_conduit_op_commit(ngx_http_conduit_record_t *record)
     size_t                     size;
     ngx_http_conduit_op_t     *op;
     ngx_http_conduit_write_t  *w;
+
+    if (record->settled) {
+        return ngx_http_conduit_op_reply(record);
+    }
 
     size = ngx_http_conduit_pack_state_size(record)
            + NGX_HTTP_CONDUIT_LMDB_NUMBER;
@@ -82,10 +90,7 @@ ngx_http_conduit_op_commit(ngx_http_conduit_record_t *record)
 
     if (record->digest) {
         w = w->next;
-        p = ngx_http_conduit_op_key(w, p, record->digest, record->until);
-        w->value.data = p;
-        p = ngx_http_conduit_pack_key(p, record);
-        w->value.len = p - w->value.data;
+        p = ngx_http_conduit_op_keep_key(w, p, record);
     }
 
     if (record->hook) {
@@ -120,6 +125,27 @@ ngx_http_conduit_op_hook(uint64_t number, ngx_http_conduit_kept_hook_t *hook)
     w->merge = 1;
     w->value.data = p;
     w->value.len = ngx_http_conduit_pack_hook(p, hook) - p;
+
+    return op;
+}
+
+
+static ngx_http_conduit_op_t *
+ngx_http_conduit_op_reply(ngx_http_conduit_record_t *record)
+{
+    u_char                 *p;
+    ngx_http_conduit_op_t  *op;
+
+    /* nobody's end depends on it: it gets none of the room kept for changes */
+
+    op = ngx_http_conduit_op(NGX_HTTP_CONDUIT_OP_CREATE, 1,
+                             ngx_http_conduit_pack_key_size(record)
+                             + NGX_HTTP_CONDUIT_LMDB_NUMBER + 32, &p);
+    if (op == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_http_conduit_op_keep_key(op->writes, p, record);
 
     return op;
 }
@@ -233,6 +259,19 @@ ngx_http_conduit_op_hook_key(ngx_http_conduit_write_t *w, u_char *p,
 
     return ngx_cpymem(p + NGX_HTTP_CONDUIT_LMDB_NUMBER, hook->id,
                       CONDUIT_BASE62_LEN);
+}
+
+
+static u_char *
+ngx_http_conduit_op_keep_key(ngx_http_conduit_write_t *w, u_char *p,
+    ngx_http_conduit_record_t *record)
+{
+    p = ngx_http_conduit_op_key(w, p, record->digest, record->until);
+    w->value.data = p;
+    p = ngx_http_conduit_pack_key(p, record);
+    w->value.len = p - w->value.data;
+
+    return p;
 }
 
 

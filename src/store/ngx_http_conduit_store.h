@@ -150,6 +150,7 @@ typedef struct {
     int64_t                           until;       /* ms */
     ngx_uint_t                        code;
     ngx_str_t                         reply;
+    unsigned                          settled:1;   /* nothing but that key */
 
     /* where hosts share a store: filled in with NGX_DONE */
 

@@ -492,6 +492,7 @@ static void
 ngx_http_conduit_fill_hook_locked(ngx_http_conduit_fill_t *fill,
     ngx_http_conduit_kept_hook_t *kept, ngx_http_conduit_hook_draft_t *draft)
 {
+    int64_t                        left;
     ngx_uint_t                     state;
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_hook_node_t  *hook;
@@ -505,8 +506,11 @@ ngx_http_conduit_fill_hook_locked(ngx_http_conduit_fill_t *fill,
     hook->tries = kept->tries;
     hook->last_status = kept->last_status;
     hook->last_failure = kept->last_failure;
-    hook->next_at = ngx_current_msec
-                    + (ngx_msec_int_t) ngx_max(kept->next - fill->now, 0);
+
+    /* a clock that was set back makes no pause longer than it was */
+
+    left = ngx_min(kept->next - fill->now, kept->next - kept->updated);
+    hook->next_at = ngx_current_msec + (ngx_msec_int_t) ngx_max(left, 0);
 
     ngx_http_conduit_hook_link_locked(zone, draft);
 
@@ -541,17 +545,6 @@ ngx_http_conduit_fill_key(ngx_http_conduit_fill_t *fill,
     rc = NGX_ERROR;
 
     ngx_http_conduit_zone_lock(zone);
-
-    if (ngx_http_conduit_node_find_locked(zone, record->id) == NULL
-        && record->until - fill->now
-           > (int64_t) NGX_HTTP_CONDUIT_IDEM_TIME
-             - (int64_t) fill->cdmcf->task_ttl)
-    {
-        /* it has not ended long ago: it has never come to be */
-
-        ngx_http_conduit_zone_unlock(zone);
-        return NGX_OK;
-    }
 
     idem = ngx_http_conduit_idem_find_locked(zone, record->digest);
 

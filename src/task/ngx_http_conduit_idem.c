@@ -19,8 +19,8 @@ typedef struct {
 static ngx_uint_t ngx_http_conduit_replay_lost_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_idem_node_t *idem);
 static ngx_int_t ngx_http_conduit_idem_settle(
-    ngx_http_conduit_main_conf_t *cdmcf, u_char *digest, ngx_uint_t code,
-    ngx_str_t *reply, ngx_http_conduit_outcome_t *outcome);
+    ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_record_t *record,
+    ngx_http_conduit_outcome_t *outcome);
 static void ngx_http_conduit_idem_settled(void *data, ngx_int_t rc);
 
 
@@ -111,10 +111,21 @@ ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *digest, ngx_uint_t code, ngx_str_t *reply,
     ngx_http_conduit_outcome_t *outcome)
 {
+    u_char                         fingerprint[32];
     ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_record_t      record;
     ngx_http_conduit_idem_node_t  *idem;
 
     zone = &cdmcf->zone;
+
+    ngx_memzero(&record, sizeof(ngx_http_conduit_record_t));
+
+    record.create = 1;
+    record.settled = 1;
+    record.digest = digest;
+    record.fingerprint = fingerprint;
+    record.code = code;
+    record.reply = *reply;
 
     ngx_http_conduit_zone_lock(zone);
 
@@ -128,6 +139,10 @@ ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
         {
             idem->code = (u_short) code;
 
+            ngx_memcpy(record.id, idem->id, NGX_HTTP_CONDUIT_ID_LEN);
+            ngx_memcpy(fingerprint, idem->fingerprint, sizeof(fingerprint));
+            record.until = idem->until;
+
         } else {
 
             /* whoever repeats the request waits for the same task */
@@ -138,7 +153,7 @@ ngx_http_conduit_task_keep_reply(ngx_http_conduit_main_conf_t *cdmcf,
 
     ngx_http_conduit_zone_unlock(zone);
 
-    return ngx_http_conduit_idem_settle(cdmcf, digest, code, reply, outcome);
+    return ngx_http_conduit_idem_settle(cdmcf, &record, outcome);
 }
 
 
@@ -177,10 +192,15 @@ ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
 {
     int64_t                        until;
     ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_record_t      record;
     ngx_http_conduit_idem_node_t  *idem;
 
     zone = &cdmcf->zone;
     until = 0;
+
+    ngx_memzero(&record, sizeof(ngx_http_conduit_record_t));
+
+    record.digest = digest;
 
     ngx_http_conduit_zone_lock(zone);
 
@@ -199,39 +219,49 @@ ngx_http_conduit_task_drop_reply(ngx_http_conduit_main_conf_t *cdmcf,
         cdmcf->store->release(cdmcf->store, digest, until);
     }
 
-    return ngx_http_conduit_idem_settle(cdmcf, digest, 0, NULL, outcome);
+    return ngx_http_conduit_idem_settle(cdmcf, &record, outcome);
 }
 
 
-/* a reply that a client has seen is that of all hosts */
+/*
+ * A reply that a client has seen is that of all hosts, and is there after a
+ * restart, also when its task is not any more.  One that cannot be kept has
+ * been made all the same.
+ */
 
 static ngx_int_t
 ngx_http_conduit_idem_settle(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *digest, ngx_uint_t code, ngx_str_t *reply,
-    ngx_http_conduit_outcome_t *outcome)
+    ngx_http_conduit_record_t *record, ngx_http_conduit_outcome_t *outcome)
 {
+    ngx_int_t                     rc;
     ngx_http_conduit_store_t     *store;
     ngx_http_conduit_settling_t  *settling;
 
     store = cdmcf->store;
 
-    if (store->settle == NULL) {
+    if (store->settle == NULL
+        && (!store->durable || record->until == 0
+            || cdmcf->task_ttl >= NGX_HTTP_CONDUIT_IDEM_TIME))
+    {
         return NGX_OK;
     }
 
     settling = ngx_alloc(sizeof(ngx_http_conduit_settling_t),
                          cdmcf->engine->log);
     if (settling == NULL) {
-        (void) store->settle(store, digest, code, reply, NULL, NULL);
         return NGX_OK;
     }
 
     settling->outcome = outcome;
 
-    if (store->settle(store, digest, code, reply, ngx_http_conduit_idem_settled,
-                      settling)
-        != NGX_AGAIN)
-    {
+    rc = store->settle
+         ? store->settle(store, record->digest, record->code,
+                         record->settled ? &record->reply : NULL,
+                         ngx_http_conduit_idem_settled, settling)
+         : store->commit(store, record, ngx_http_conduit_idem_settled,
+                         settling);
+
+    if (rc != NGX_AGAIN) {
         ngx_free(settling);
         return NGX_OK;
     }

@@ -372,11 +372,13 @@ ngx_http_conduit_create_lost(ngx_http_conduit_making_t *making)
 
     store = making->cdmcf->store;
 
-    store->remove(store, making->id, making->number, NULL);
+    /* a key without a task is one whose task has lived its time */
 
     if (making->idempotent) {
         store->release(store, making->digest, making->until);
     }
+
+    store->remove(store, making->id, making->number, NULL);
 }
 
 

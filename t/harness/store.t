@@ -163,6 +163,33 @@ def test_ttl(t):
         t.eq(api.metric('conduit_store_loaded_tasks'), 0, 'forgotten as well')
 
 
+def test_keys(t):
+    """An Idempotency-Key outlives its task, also over restarts."""
+
+    def ask(c, name):
+        return (c.image('sandbox:duration=0', headers={
+                    'Idempotency-Key': 'async ' + name}),
+                c.sync('sandbox:duration=0', headers={
+                    'Idempotency-Key': 'sync ' + name}))
+
+    with Api(t, workers=1, http=STORE + 'conduit_task_ttl 3s;') as api:
+        c = api.alice
+        first = ask(c, 'one')
+        tasks = [first[0]['task_id'], first[1].header('x-conduit-task-id')]
+        wait_for(lambda: {c.status(task).status for task in tasks} == {404},
+                 20, 'the end of their time')
+
+        for ttl in '3s', '1h':
+            api.setup(http=STORE + 'conduit_task_ttl %s;' % ttl)
+            restart(api)
+            again = ask(c, 'one')
+            t.eq([r.status for r in again], [202, 200], 'accepted')
+            t.eq([r.header('idempotency-replayed') for r in again],
+                 ['true'] * 2, 'replays')
+            t.eq((again[0]['task_id'], again[1].text),
+                 (tasks[0], first[1].text), 'what was told then')
+
+
 def test_sequences(t):
     """What comes after a start looks like nothing that was seen before, also
     if nothing was kept in between."""
@@ -355,5 +382,5 @@ def test_webhooks(t):
              [1, 1, 2], 'nothing is sent again')
 
 
-run(test_restart, test_ttl, test_sequences, test_timeout, test_reload,
+run(test_restart, test_ttl, test_keys, test_sequences, test_timeout, test_reload,
     test_upgrade, test_webhooks)
