@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
 from conduit_sink import Sink
+from conduit_redis import clock
 
 STORE = 'conduit_store %%DIR%%/store;'
 LEASED = GPU.replace('lease 1s', 'lease 10s')
@@ -382,5 +383,38 @@ def test_webhooks(t):
              [1, 1, 2], 'nothing is sent again')
 
 
+def at(api, hours):
+    """Starts it with a clock that is ahead."""
+
+    os.environ.update(LD_PRELOAD=clock(), CONDUIT_CLOCK=str(hours * 3600000))
+
+    try:
+        api.start()
+
+    finally:
+        del os.environ['LD_PRELOAD'], os.environ['CONDUIT_CLOCK']
+
+
+def test_clock(t):
+    """A clock that is set back over a restart makes no pause longer."""
+
+    sink = Sink()
+    sink.script('/down', 500, 200)
+
+    with Api(t, workers=1, http=STORE + HOOKS, start=False) as api:
+        at(api, 1)
+        task = api.alice.image('sandbox:duration=10ms',
+                               webhook_url=sink.url('/down'),
+                               webhook_events=['completed'])['task_id']
+        sink.wait('/down', 1)
+        wait_for(lambda: api.metric('conduit_store_writes_total') >= 3,
+                 what='the store')
+        restart(api)
+        sink.wait('/down', 2)
+        wait_for(lambda: api.alice.document(task)['webhook']['status']
+                 == 'delivered', what='the delivery')
+        t.ok(True, 'it goes on')
+
+
 run(test_restart, test_ttl, test_keys, test_sequences, test_timeout, test_reload,
-    test_upgrade, test_webhooks)
+    test_upgrade, test_webhooks, test_clock)
