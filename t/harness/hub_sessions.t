@@ -19,6 +19,7 @@ PLAIN = ALL[1:]
 
 # replies of GetTask that fill the client's buffers, and not the server's
 
+TAKES = 16384
 UNREAD = 200
 
 
@@ -148,7 +149,8 @@ def test_unread(t):
     with four(t) as api:
         for method in 'SubscribeToTask', 'SubscribeToAllTasks':
             task = claimed(api)
-            old = Hub(api.port(1), api.alice.key, version=0)
+            old = Hub(api.port(1), api.alice.key, version=0,
+                      c=Connection(api.port(1), takes=TAKES))
             old.invoke(method, *[task] if 'All' not in method else [])
             before = api.metric('conduit_hub_invocations_total')
 

@@ -413,15 +413,25 @@ def _parse_head(head):
 
 
 class Connection:
-    """One client connection; keeps alive until closed."""
+    """One client connection; keeps alive until closed.
 
-    def __init__(self, port, host=HOST, timeout=None, tls=False, path=None):
+    Its kernel takes no more than twice so many bytes that nobody reads.
+    """
+
+    def __init__(self, port, host=HOST, timeout=None, tls=False, path=None,
+                 takes=None):
         self.timeout = timeout or DEADLINE * 3
 
         if path:
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.settimeout(self.timeout)
             self.sock.connect(path)
+
+        elif takes:
+            self.sock = socket.socket()
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, takes)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect((host, port))
 
         else:
             self.sock = socket.create_connection((host, port), self.timeout)
