@@ -386,31 +386,7 @@ ngx_http_conduit_absorb_fill_locked(ngx_http_conduit_zone_t *zone,
         return NGX_ERROR;
     }
 
-    node->number = record->number;
-    node->sequence = record->sequence;
-    node->created = record->created;
-    node->started = record->started;
-    node->updated = record->updated;
-    node->completed = record->completed;
-    node->timeout = (ngx_msec_t) record->timeout;
-
-    node->status_off = record->status_off;
-    node->position_off = record->position_off;
-    node->model_off = record->model_off;
-    node->model_len = record->model_len;
-    node->metadata_off = record->metadata_off;
-    node->metadata_len = record->metadata_len;
-    node->result_off = record->result_off;
-    node->result_len = record->result_len;
-    node->error_off = record->error_off;
-    node->error_len = record->error_len;
-    node->shown = record->shown;
-
-    node->kind = record->kind;
-    node->progress = record->progress;
-    node->attempts = record->attempts;
-    node->error_code = record->error_code;
-    node->hooks = record->hooks;
+    ngx_http_conduit_record_restore_locked(node, record);
 
     if (record->request.len) {
         node->prompt_off = record->prompt_off;

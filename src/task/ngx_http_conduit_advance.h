@@ -88,6 +88,10 @@ ngx_int_t ngx_http_conduit_change_copy(ngx_pool_t *pool,
 void ngx_http_conduit_record_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_record_t *record, ngx_http_conduit_task_node_t *node);
 
+/* the other way round; texts, and status and step, which count, are not set */
+void ngx_http_conduit_record_restore_locked(
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_record_t *record);
+
 /* after the draft: the record as the node will be */
 void ngx_http_conduit_record_advance(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_advance_t *adv);

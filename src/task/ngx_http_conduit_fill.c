@@ -4,9 +4,8 @@
  */
 
 
-#include <ngx_http_conduit_engine.h>
+#include <ngx_http_conduit_advance.h>
 #include <ngx_http_conduit_fill.h>
-#include <ngx_http_conduit_store.h>
 
 
 /*
@@ -49,8 +48,6 @@ static ngx_int_t ngx_http_conduit_fill_sequence(ngx_http_conduit_fill_t *fill,
 static ngx_int_t ngx_http_conduit_fill_node_locked(
     ngx_http_conduit_fill_t *fill, ngx_http_conduit_record_t *record,
     ngx_http_conduit_lane_t *lane);
-static void ngx_http_conduit_fill_numbers(ngx_http_conduit_task_node_t *node,
-    ngx_http_conduit_record_t *record);
 static ngx_int_t ngx_http_conduit_fill_texts_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_task_node_t *node,
     ngx_http_conduit_record_t *record);
@@ -274,7 +271,14 @@ ngx_http_conduit_fill_node_locked(ngx_http_conduit_fill_t *fill,
         return NGX_ERROR;
     }
 
-    ngx_http_conduit_fill_numbers(node, record);
+    ngx_http_conduit_record_restore_locked(node, record);
+
+    ngx_memcpy(node->id, record->id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    node->prompt_off = record->prompt_off;
+    node->prompt_len = record->prompt_len;
+    node->head_len = record->head_len;
+    node->status = record->status;
 
     node->lane = lane;
     node->key = ngx_http_conduit_key_node_locked(zone, &record->key);
@@ -301,44 +305,6 @@ ngx_http_conduit_fill_node_locked(ngx_http_conduit_fill_t *fill,
     ngx_http_conduit_fill_step_locked(zone, node, record->step);
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_conduit_fill_numbers(ngx_http_conduit_task_node_t *node,
-    ngx_http_conduit_record_t *record)
-{
-    ngx_memcpy(node->id, record->id, NGX_HTTP_CONDUIT_ID_LEN);
-
-    node->number = record->number;
-    node->sequence = record->sequence;
-    node->created = record->created;
-    node->started = record->started;
-    node->updated = record->updated;
-    node->completed = record->completed;
-    node->timeout = (ngx_msec_t) record->timeout;
-
-    node->status_off = record->status_off;
-    node->position_off = record->position_off;
-    node->model_off = record->model_off;
-    node->model_len = record->model_len;
-    node->metadata_off = record->metadata_off;
-    node->metadata_len = record->metadata_len;
-    node->result_off = record->result_off;
-    node->result_len = record->result_len;
-    node->error_off = record->error_off;
-    node->error_len = record->error_len;
-    node->prompt_off = record->prompt_off;
-    node->prompt_len = record->prompt_len;
-    node->head_len = record->head_len;
-    node->shown = record->shown;
-
-    node->kind = record->kind;
-    node->status = record->status;
-    node->progress = record->progress;
-    node->attempts = record->attempts;
-    node->error_code = record->error_code;
-    node->hooks = record->hooks;
 }
 
 
