@@ -38,6 +38,12 @@ static ngx_int_t ngx_http_conduit_absorb_new_locked(
 static ngx_int_t ngx_http_conduit_absorb_old_locked(
     ngx_http_conduit_engine_t *engine, ngx_http_conduit_absorb_t *ab,
     ngx_http_conduit_task_node_t *node);
+static ngx_int_t ngx_http_conduit_absorb_newer_locked(
+    ngx_http_conduit_zone_t *zone, ngx_http_conduit_absorb_t *ab,
+    ngx_http_conduit_task_node_t *node);
+static ngx_int_t ngx_http_conduit_absorb_own_locked(
+    ngx_http_conduit_engine_t *engine, ngx_http_conduit_absorb_t *ab,
+    ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_absorb_come_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_absorb_t *ab, ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_absorb_follow_locked(
@@ -263,15 +269,15 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
         return NGX_OK;
     }
 
-    if (!was
-        && (ab->how == NGX_HTTP_CONDUIT_ABSORB_NEWS
-            || (ab->how == NGX_HTTP_CONDUIT_ABSORB_OWN && !newer
-                && !submitted)))
-    {
-        return NGX_OK;
-    }
-
     if (!was) {
+
+        if (ab->how == NGX_HTTP_CONDUIT_ABSORB_NEWS
+            || (ab->how == NGX_HTTP_CONDUIT_ABSORB_OWN && !newer
+                && !submitted))
+        {
+            return NGX_OK;
+        }
+
         ngx_http_conduit_absorb_stop_locked(engine, ab, node);
 
         if (ab->how != NGX_HTTP_CONDUIT_ABSORB_OWN || record->status > 1) {
@@ -279,40 +285,17 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
         }
     }
 
-    if (newer) {
-
-        if (ngx_http_conduit_absorb_texts_locked(zone, record, node)
-            != NGX_OK)
-        {
-            zone->sh->counters.nomem++;
-            return NGX_ERROR;
-        }
-
-        ngx_http_conduit_absorb_status_locked(zone, node, record->status);
-
-        if (ngx_http_conduit_absorb_fill_locked(zone, ab, node) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (newer
+        && ngx_http_conduit_absorb_newer_locked(zone, ab, node) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (ab->how == NGX_HTTP_CONDUIT_ABSORB_OWN) {
 
-        if (was) {
-            ngx_http_conduit_node_remote_locked(zone, node, 0);
-            ngx_http_conduit_absorb_come_locked(zone, ab, node);
-        }
-
-        if (ngx_http_conduit_text_set_locked(zone, &node->run,
-                                             record->run.data,
-                                             record->run.len)
-            != NGX_OK)
-        {
+        if (ngx_http_conduit_absorb_own_locked(engine, ab, node) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        node->head_len = record->head_len;
-        ngx_http_conduit_absorb_times_locked(engine, ab, node);
-        ngx_http_conduit_absorb_begin_locked(engine, ab, node);
 
     } else if (node->remote) {
         ngx_http_conduit_absorb_times_locked(engine, ab, node);
@@ -322,6 +305,56 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
     if (newer) {
         ngx_http_conduit_news_task_locked(engine, node, &ab->news);
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_conduit_absorb_newer_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_absorb_t *ab, ngx_http_conduit_task_node_t *node)
+{
+    if (ngx_http_conduit_absorb_texts_locked(zone, ab->record, node)
+        != NGX_OK)
+    {
+        zone->sh->counters.nomem++;
+        return NGX_ERROR;
+    }
+
+    ngx_http_conduit_absorb_status_locked(zone, node, ab->record->status);
+
+    return ngx_http_conduit_absorb_fill_locked(zone, ab, node);
+}
+
+
+/* it is this host's from now on, or has gone on in the store without it */
+
+static ngx_int_t
+ngx_http_conduit_absorb_own_locked(ngx_http_conduit_engine_t *engine,
+    ngx_http_conduit_absorb_t *ab, ngx_http_conduit_task_node_t *node)
+{
+    ngx_http_conduit_zone_t    *zone;
+    ngx_http_conduit_record_t  *record;
+
+    zone = &engine->cdmcf->zone;
+    record = ab->record;
+
+    if (node->remote) {
+        ngx_http_conduit_node_remote_locked(zone, node, 0);
+        ngx_http_conduit_absorb_come_locked(zone, ab, node);
+    }
+
+    if (ngx_http_conduit_text_set_locked(zone, &node->run, record->run.data,
+                                         record->run.len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    node->head_len = record->head_len;
+
+    ngx_http_conduit_absorb_times_locked(engine, ab, node);
+    ngx_http_conduit_absorb_begin_locked(engine, ab, node);
 
     return NGX_OK;
 }
