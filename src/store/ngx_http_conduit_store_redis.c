@@ -15,8 +15,6 @@
  */
 
 
-/* a commit under way */
-
 /*
  * An index is swept after so many removals of a process, or so many ms after
  * its last sweep: often enough that ids do not pile up, and so seldom that the
@@ -26,6 +24,8 @@
 #define NGX_HTTP_CONDUIT_SWEEP_REMOVALS  64
 #define NGX_HTTP_CONDUIT_SWEEP_TIME      10000
 
+
+/* a commit under way */
 
 typedef struct {
     ngx_queue_t                       queue;       /* redis->local */
@@ -58,6 +58,11 @@ static void ngx_http_conduit_commit_created(void *data,
     ngx_conduit_redis_reply_t *reply);
 static ngx_int_t ngx_http_conduit_commit_change(
     ngx_http_conduit_commit_t *commit, ngx_http_conduit_record_t *record);
+static ngx_str_t ngx_http_conduit_commit_mode(
+    ngx_http_conduit_record_t *record);
+static ngx_str_t *ngx_http_conduit_commit_fields(
+    ngx_http_conduit_redis_t *redis, ngx_http_conduit_record_t *record,
+    u_char *header, ngx_str_t *arg);
 static void ngx_http_conduit_commit_changed(void *data,
     ngx_conduit_redis_reply_t *reply);
 static void ngx_http_conduit_commit_doubt(ngx_http_conduit_commit_t *commit);
@@ -243,17 +248,15 @@ static ngx_int_t
 ngx_http_conduit_commit_change(ngx_http_conduit_commit_t *commit,
     ngx_http_conduit_record_t *record)
 {
-    u_char                    *header;
-    u_char                     task[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char                     leases[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char                     id[CONDUIT_UUID_LEN];
-    u_char                     numbers[4][NGX_INT64_LEN];
-    ngx_int_t                  rc;
-    ngx_str_t                  args[NGX_CONDUIT_REDIS_ARGS], *event;
-    ngx_uint_t                 n;
-    ngx_http_conduit_redis_t  *redis;
-
-    ngx_http_conduit_hook_texts_t  texts;
+    u_char                         *header;
+    u_char                          task[NGX_HTTP_CONDUIT_REDIS_NAME];
+    u_char                          leases[NGX_HTTP_CONDUIT_REDIS_NAME];
+    u_char                          id[CONDUIT_UUID_LEN];
+    u_char                          numbers[4][NGX_INT64_LEN];
+    ngx_int_t                       rc;
+    ngx_str_t                       args[NGX_CONDUIT_REDIS_ARGS], *arg;
+    ngx_http_conduit_redis_t       *redis;
+    ngx_http_conduit_hook_texts_t   texts;
 
     redis = commit->redis;
 
@@ -264,87 +267,108 @@ ngx_http_conduit_commit_change(ngx_http_conduit_commit_t *commit,
 
     conduit_uuid_write(id, record->id);
 
-    n = 2;
-    ngx_str_set(&args[n], "2");
-    args[++n] = ngx_http_conduit_redis_task_key(redis, task, record->id);
-    args[++n] = ngx_http_conduit_redis_leases(redis, leases, record->id[0]);
+    arg = &args[2];
 
-    args[++n].data = numbers[0];
-    args[n].len = ngx_sprintf(numbers[0], "%uL", record->sequence)
-                  - numbers[0];
-    args[++n].data = numbers[1];
-    args[n].len = ngx_sprintf(numbers[1], "%ud", (unsigned) record->status)
-                  - numbers[1];
+    ngx_str_set(arg, "2");
+    *++arg = ngx_http_conduit_redis_task_key(redis, task, record->id);
+    *++arg = ngx_http_conduit_redis_leases(redis, leases, record->id[0]);
 
-    if (record->retry) {
-        n++;
-        ngx_str_set(&args[n], "retry");
+    (++arg)->data = numbers[0];
+    arg->len = ngx_sprintf(numbers[0], "%uL", record->sequence) - numbers[0];
 
-    } else if (record->status > 1 && record->document.data == NULL) {
-        n++;
-        ngx_str_set(&args[n], "rest");
+    (++arg)->data = numbers[1];
+    arg->len = ngx_sprintf(numbers[1], "%ud", (unsigned) record->status)
+               - numbers[1];
 
-    } else if (record->remote) {
-        n++;
-        ngx_str_set(&args[n], "foreign");
+    *++arg = ngx_http_conduit_commit_mode(record);
+    *++arg = redis->owner;
 
-    } else {
-        n++;
-        ngx_str_set(&args[n], "own");
-    }
+    (++arg)->data = numbers[2];
+    arg->len = ngx_sprintf(numbers[2], "%L", ngx_http_conduit_redis_now(redis)
+                                             + NGX_HTTP_CONDUIT_LEASE)
+               - numbers[2];
 
-    args[++n] = redis->owner;
+    (++arg)->data = id;
+    arg->len = CONDUIT_UUID_LEN;
 
-    args[++n].data = numbers[2];
-    args[n].len = ngx_sprintf(numbers[2], "%L",
-                              ngx_http_conduit_redis_now(redis)
-                              + NGX_HTTP_CONDUIT_LEASE)
-                  - numbers[2];
-    args[++n].data = id;
-    args[n].len = CONDUIT_UUID_LEN;
-    args[++n].data = numbers[3];
-    args[n].len = ngx_sprintf(numbers[3], "%L",
-                              ngx_http_conduit_redis_life(redis, record))
-                  - numbers[3];
+    (++arg)->data = numbers[3];
+    arg->len = ngx_sprintf(numbers[3], "%L",
+                           ngx_http_conduit_redis_life(redis, record))
+               - numbers[3];
 
-    n++;
+    arg++;
 
     if (record->hook) {
-        ngx_str_set(&args[n], "4");
-        event = ngx_http_conduit_redis_hook_fields(&args[n + 1], &texts,
-                                                   record->hook,
-                                                   redis->offset);
-        n = event - args;
+        ngx_str_set(arg, "4");
+        arg = ngx_http_conduit_redis_hook_fields(arg + 1, &texts, record->hook,
+                                                 redis->offset);
 
     } else {
-        ngx_str_set(&args[n], "0");
-        n++;
+        ngx_str_set(arg, "0");
+        arg++;
     }
 
-    ngx_str_set(&args[n], "h");
-    args[++n].data = header;
-    args[n].len = ngx_http_conduit_redis_header(header, record, redis->offset)
-                  - header;
-
-    if (record->document.data) {
-        n++;
-        ngx_str_set(&args[n], "d");
-        args[++n] = record->document;
-    }
-
-    if (record->run.data) {
-        n++;
-        ngx_str_set(&args[n], "r");
-        args[++n] = record->run;
-    }
+    arg = ngx_http_conduit_commit_fields(redis, record, header, arg);
 
     rc = ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_COMMIT,
-                                       args, n + 1,
+                                       args, arg - args,
                                        ngx_http_conduit_commit_changed,
                                        commit);
     ngx_free(header);
 
     return rc;
+}
+
+
+/* whose task it may be, and whether it may have ended */
+
+static ngx_str_t
+ngx_http_conduit_commit_mode(ngx_http_conduit_record_t *record)
+{
+    static ngx_str_t  retry = ngx_string("retry");
+    static ngx_str_t  rest = ngx_string("rest");
+    static ngx_str_t  foreign = ngx_string("foreign");
+    static ngx_str_t  own = ngx_string("own");
+
+    if (record->retry) {
+        return retry;
+    }
+
+    if (record->status > 1 && record->document.data == NULL) {
+        return rest;
+    }
+
+    return record->remote ? foreign : own;
+}
+
+
+/* those that have changed; returns the end of the arguments */
+
+static ngx_str_t *
+ngx_http_conduit_commit_fields(ngx_http_conduit_redis_t *redis,
+    ngx_http_conduit_record_t *record, u_char *header, ngx_str_t *arg)
+{
+    u_char  *p;
+
+    p = ngx_http_conduit_redis_header(header, record, redis->offset);
+
+    ngx_str_set(arg, "h");
+    (++arg)->data = header;
+    arg->len = p - header;
+
+    if (record->document.data) {
+        arg++;
+        ngx_str_set(arg, "d");
+        *++arg = record->document;
+    }
+
+    if (record->run.data) {
+        arg++;
+        ngx_str_set(arg, "r");
+        *++arg = record->run;
+    }
+
+    return arg + 1;
 }
 
 
