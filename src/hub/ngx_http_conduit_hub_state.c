@@ -23,6 +23,11 @@
     ((conn)->resume ? (conn)->resume->first : (conn)->out)
 
 
+static void ngx_http_conduit_hub_state_head(
+    ngx_http_conduit_hub_conn_t *conn, conduit_session_t *session,
+    ngx_uint_t unsure);
+static u_char *ngx_http_conduit_hub_state_subs(
+    ngx_http_conduit_hub_conn_t *conn, u_char *p, ngx_uint_t unsure);
 static size_t ngx_http_conduit_hub_state_size(
     ngx_http_conduit_hub_conn_t *conn);
 static ngx_uint_t ngx_http_conduit_hub_unsure(
@@ -45,14 +50,11 @@ static ngx_int_t ngx_http_conduit_hub_restore_message(
 u_char *
 ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
 {
-    u_char                       *p, *state;
-    ngx_uint_t                    unsure;
-    ngx_queue_t                  *q;
-    conduit_str_t                 calls;
-    conduit_session_t             session;
-    conduit_session_sub_t         kept;
-    ngx_http_conduit_hub_out_t   *out;
-    ngx_http_conduit_hub_sub_t   *sub;
+    u_char                      *p, *state;
+    ngx_uint_t                   unsure;
+    conduit_str_t                calls;
+    conduit_session_t            session;
+    ngx_http_conduit_hub_out_t  *out;
 
     ngx_memzero(&calls, sizeof(conduit_str_t));
 
@@ -73,24 +75,9 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
 
     unsure = ngx_http_conduit_hub_unsure(conn);
 
-    ngx_memzero(&session, sizeof(conduit_session_t));
-
-    session.flags = (conn->shaken ? CONDUIT_SESSION_SHAKEN : 0)
-                    | (conn->binary ? CONDUIT_SESSION_BINARY : 0)
-                    | (conn->all_subs ? CONDUIT_SESSION_ALL : 0)
-                    | (conn->resume ? CONDUIT_SESSION_STATEFUL : 0)
-                    | (conn->roams ? CONDUIT_SESSION_ALL
-                                     | CONDUIT_SESSION_ROAMS : 0);
-    session.events = conn->events;
-    session.seen = ((unsure || ngx_http_conduit_hub_unread(conn, conn->told))
-                    && !conn->roams) ? conn->sure : conn->seen;
-    session.since = (uint64_t) conn->since;
-    session.nsubs = conn->nsubs + conn->nowed
-                    + ngx_http_conduit_hub_nlately(conn);
+    ngx_http_conduit_hub_state_head(conn, &session, unsure);
 
     if (conn->resume) {
-        session.sent = conn->resume->sent;
-        session.received = conn->resume->received;
         session.input = calls;
 
     } else {
@@ -98,14 +85,66 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
         session.input.len = conn->in_len;
     }
 
-    if (conn->succeeds) {
-        ngx_memcpy(session.from, conn->from, CONDUIT_SESSION_ID);
-    }
-
-    ngx_memcpy(session.digest, conn->key->digest, CONDUIT_SESSION_DIGEST);
-
     p = conduit_session_write(state, &session);
     ngx_free(calls.data);
+
+    p = ngx_http_conduit_hub_state_subs(conn, p, unsure);
+    p = ngx_http_conduit_hub_owed(conn, p, unsure);
+    p = ngx_http_conduit_hub_lately_write(conn, p);
+
+    for (out = ngx_http_conduit_hub_unsent(conn); out; out = out->next) {
+        p = conduit_session_write_message(p,
+                                    ngx_http_conduit_hub_msg_text(out->msg),
+                                    out->msg->len);
+    }
+
+    *len = p - state;
+
+    return state;
+}
+
+
+/* all but the input */
+
+static void
+ngx_http_conduit_hub_state_head(ngx_http_conduit_hub_conn_t *conn,
+    conduit_session_t *session, ngx_uint_t unsure)
+{
+    ngx_memzero(session, sizeof(conduit_session_t));
+
+    session->flags = (conn->shaken ? CONDUIT_SESSION_SHAKEN : 0)
+                     | (conn->binary ? CONDUIT_SESSION_BINARY : 0)
+                     | (conn->all_subs ? CONDUIT_SESSION_ALL : 0)
+                     | (conn->resume ? CONDUIT_SESSION_STATEFUL : 0)
+                     | (conn->roams ? CONDUIT_SESSION_ALL
+                                      | CONDUIT_SESSION_ROAMS : 0);
+    session->events = conn->events;
+    session->seen = ((unsure || ngx_http_conduit_hub_unread(conn, conn->told))
+                     && !conn->roams) ? conn->sure : conn->seen;
+    session->since = (uint64_t) conn->since;
+    session->nsubs = conn->nsubs + conn->nowed
+                     + ngx_http_conduit_hub_nlately(conn);
+
+    if (conn->resume) {
+        session->sent = conn->resume->sent;
+        session->received = conn->resume->received;
+    }
+
+    if (conn->succeeds) {
+        ngx_memcpy(session->from, conn->from, CONDUIT_SESSION_ID);
+    }
+
+    ngx_memcpy(session->digest, conn->key->digest, CONDUIT_SESSION_DIGEST);
+}
+
+
+static u_char *
+ngx_http_conduit_hub_state_subs(ngx_http_conduit_hub_conn_t *conn, u_char *p,
+    ngx_uint_t unsure)
+{
+    ngx_queue_t                 *q;
+    conduit_session_sub_t        kept;
+    ngx_http_conduit_hub_sub_t  *sub;
 
     for (q = ngx_queue_head(&conn->subs);
          q != ngx_queue_sentinel(&conn->subs);
@@ -126,18 +165,7 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
         p = conduit_session_write_sub(p, &kept);
     }
 
-    p = ngx_http_conduit_hub_owed(conn, p, unsure);
-    p = ngx_http_conduit_hub_lately_write(conn, p);
-
-    for (out = ngx_http_conduit_hub_unsent(conn); out; out = out->next) {
-        p = conduit_session_write_message(p,
-                                    ngx_http_conduit_hub_msg_text(out->msg),
-                                    out->msg->len);
-    }
-
-    *len = p - state;
-
-    return state;
+    return p;
 }
 
 
