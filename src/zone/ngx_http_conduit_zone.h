@@ -19,7 +19,8 @@
 
 
 /*
- * Every type that lies in shared memory, and the functions that work on them.
+ * Every type that lies in shared memory, and the functions that work on them;
+ * those for tasks, sessions and deliveries are in headers that come at the end.
  *
  * - One lock: the mutex of the slab pool, taken by
  *   ngx_http_conduit_zone_lock().  The master releases it for a dead worker.
@@ -222,8 +223,6 @@ struct ngx_http_conduit_lane_s {
 };
 
 
-/* what a poll reads comes first: two lines of the processor's cache */
-
 /* shards of the shared store, by the first byte of an id; bits of a mask */
 
 #define NGX_HTTP_CONDUIT_PARTS  64
@@ -231,6 +230,8 @@ struct ngx_http_conduit_lane_s {
 #define ngx_http_conduit_part(mask, id)                                       \
     (((mask) >> ((id)[0] % NGX_HTTP_CONDUIT_PARTS)) & 1)
 
+
+/* what a poll reads comes first: two lines of the processor's cache */
 
 struct ngx_http_conduit_task_node_s {
     u_char                              id[NGX_HTTP_CONDUIT_ID_LEN];
@@ -696,6 +697,7 @@ ngx_uint_t ngx_http_conduit_zone_tight_locked(ngx_http_conduit_zone_t *zone);
 void ngx_http_conduit_undo_begin_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 void ngx_http_conduit_undo_end_locked(ngx_http_conduit_zone_t *zone);
+
 /* repair: back to what was */
 void ngx_http_conduit_undo_locked(ngx_http_conduit_zone_t *zone);
 
@@ -772,431 +774,6 @@ ngx_http_conduit_key_node_t *ngx_http_conduit_key_node_locked(
     ngx_http_conduit_zone_t *zone, ngx_str_t *name);
 
 
-/*
- * Sessions of hubs.  What is changed under the lock is told to other processes
- * after it: rings collects whom to wake, see ngx_http_conduit_cell_ring().
- */
-
-#define NGX_HTTP_CONDUIT_SESSION_WS       0
-#define NGX_HTTP_CONDUIT_SESSION_SSE      1
-#define NGX_HTTP_CONDUIT_SESSION_LP       2
-
-typedef enum {
-    NGX_HTTP_CONDUIT_SESSION_OK = 0,
-    NGX_HTTP_CONDUIT_SESSION_MADE,         /* did not exist before */
-    NGX_HTTP_CONDUIT_SESSION_WAIT,         /* the owner has to give way */
-    NGX_HTTP_CONDUIT_SESSION_MORE,         /* the inbox holds something */
-    NGX_HTTP_CONDUIT_SESSION_WANTED,       /* by another request */
-    NGX_HTTP_CONDUIT_SESSION_NONE,         /* no such, or it has ended */
-    NGX_HTTP_CONDUIT_SESSION_BYE,          /* has ended, not told yet */
-    NGX_HTTP_CONDUIT_SESSION_OTHER,        /* another transport's */
-    NGX_HTTP_CONDUIT_SESSION_ACTIVE,       /* has its one connection */
-    NGX_HTTP_CONDUIT_SESSION_KEY_FULL,
-    NGX_HTTP_CONDUIT_SESSION_FULL,
-    NGX_HTTP_CONDUIT_SESSION_INBOX_FULL,
-    NGX_HTTP_CONDUIT_SESSION_NOMEM,
-    NGX_HTTP_CONDUIT_SESSION_MOVED         /* on its way to another host */
-} ngx_http_conduit_session_e;
-
-/* it may be at another host */
-#define ngx_http_conduit_session_away(rc)                                     \
-    ((rc) == NGX_HTTP_CONDUIT_SESSION_NONE                                    \
-     || (rc) == NGX_HTTP_CONDUIT_SESSION_MOVED)
-
-/* how an owner leaves; all but REST end the session */
-
-typedef enum {
-    NGX_HTTP_CONDUIT_SESSION_REST = 0,     /* the client comes again */
-    NGX_HTTP_CONDUIT_SESSION_END,          /* a successor may take over */
-    NGX_HTTP_CONDUIT_SESSION_FORGET        /* the client has said goodbye */
-} ngx_http_conduit_leave_e;
-
-typedef struct {
-    ngx_http_conduit_mask_t             wake;      /* slots */
-    unsigned                            here:1;    /* this process, too */
-} ngx_http_conduit_rings_t;
-
-typedef struct {
-    u_char                             *id;
-    ngx_http_conduit_key_node_t        *key;
-    ngx_uint_t                          kind;
-    ngx_uint_t                          transport;
-    ngx_uint_t                          per_key;   /* limits */
-    ngx_uint_t                          total;
-    ngx_uint_t                          verb;      /* for other hosts */
-    ngx_msec_t                          age;       /* of a successor */
-    unsigned                            named:1;
-    unsigned                            fresh:1;   /* may be made */
-} ngx_http_conduit_session_want_t;
-
-/* what may be asked of other hosts */
-
-#define NGX_HTTP_CONDUIT_SESSION_POST     'p'
-#define NGX_HTTP_CONDUIT_SESSION_DELETE   'd'
-#define NGX_HTTP_CONDUIT_SESSION_TAKE     't'  /* goes on here */
-#define NGX_HTTP_CONDUIT_SESSION_SUCCEED  's'  /* ends, has a successor here */
-
-/* a session that goes to another host */
-
-typedef struct {
-    u_char                             *data;      /* state, then inbox */
-    size_t                              size;
-    size_t                              state;     /* bytes */
-    size_t                              inbox;
-    ngx_uint_t                          transport;
-    ngx_msec_t                          age;
-    unsigned                            resumable:1;
-    unsigned                            ended:1;
-} ngx_http_conduit_parcel_t;
-
-/* is there room for one more?  OK, KEY_FULL or FULL */
-ngx_http_conduit_session_e ngx_http_conduit_session_room(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_key_node_t *key,
-    ngx_uint_t per_key, ngx_uint_t total);
-
-/*
- * A request wants to own a session, which is made where there is none.  *claim
- * is its number.  OK and MADE: it is the owner; WAIT: look again when woken.
- */
-ngx_http_conduit_session_e ngx_http_conduit_session_claim(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
-    uint32_t *claim, ngx_http_conduit_rings_t *rings);
-
-/*
- * What a woken claim has to do: OK (nothing, or it has just become the owner),
- * MORE, WAIT, WANTED (leave) or NONE.
- */
-ngx_http_conduit_session_e ngx_http_conduit_session_look(
-    ngx_http_conduit_zone_t *zone, u_char *id, uint32_t claim);
-
-/*
- * Has a successor come?  since: when it did, by the time of events.  What this
- * one's client was sent from then on may not be read any more.
- */
-ngx_uint_t ngx_http_conduit_session_retired(ngx_http_conduit_zone_t *zone,
-    u_char *id, ngx_msec_t *since);
-
-/*
- * For the owner: copies the state, or takes what is in the inbox, if it is not
- * longer than size.  Returns the length; 0: nothing, or not the owner.
- */
-size_t ngx_http_conduit_session_state(ngx_http_conduit_zone_t *zone,
-    u_char *id, uint32_t claim, u_char *dst, size_t size, ngx_msec_t *opened);
-size_t ngx_http_conduit_session_inbox(ngx_http_conduit_zone_t *zone,
-    u_char *id, uint32_t claim, u_char *dst, size_t size);
-
-/* for the owner: keeps a state, in case that this process dies */
-void ngx_http_conduit_session_save(ngx_http_conduit_zone_t *zone, u_char *id,
-    uint32_t claim, u_char *state, size_t len);
-
-/* for the owner: a client that is cut off may come again */
-void ngx_http_conduit_session_resumable(ngx_http_conduit_zone_t *zone,
-    u_char *id, uint32_t claim);
-
-/* the owner leaves a state, which may be empty */
-void ngx_http_conduit_session_leave(ngx_http_conduit_zone_t *zone, u_char *id,
-    uint32_t claim, ngx_http_conduit_leave_e how, u_char *state, size_t len,
-    ngx_http_conduit_rings_t *rings);
-
-/* bytes of a POST; OK, NONE, OTHER, INBOX_FULL or NOMEM */
-ngx_http_conduit_session_e ngx_http_conduit_session_post(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
-    u_char *data, size_t len, size_t max, ngx_http_conduit_rings_t *rings);
-
-/* the client ends a session of LongPolling; OK, NONE or OTHER */
-ngx_http_conduit_session_e ngx_http_conduit_session_delete(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
-    ngx_http_conduit_rings_t *rings);
-
-/*
- * A successor asks for the state of a session, which ends by that.  OK: it has
- * been moved to dst, *len bytes; WAIT: look again when woken, or with a buffer
- * of *len bytes; NONE.
- */
-ngx_http_conduit_session_e ngx_http_conduit_session_succeed(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
-    u_char *dst, size_t size, size_t *len, ngx_http_conduit_rings_t *rings);
-
-/*
- * Another host takes a session, or what it leaves for a successor; *claim is 0
- * at first.  OK: it is in the parcel, and gone from here; MORE: the same, with
- * a buffer of state and inbox bytes; WAIT: look again when woken; or why not.
- */
-ngx_http_conduit_session_e ngx_http_conduit_session_part(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
-    uint32_t *claim, ngx_http_conduit_parcel_t *parcel,
-    ngx_http_conduit_rings_t *rings);
-
-/* one has come from another host; OK or NOMEM */
-ngx_http_conduit_session_e ngx_http_conduit_session_adopt(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_session_want_t *want,
-    ngx_http_conduit_parcel_t *parcel);
-
-/* is it here, or what it has left for a successor? */
-ngx_uint_t ngx_http_conduit_session_here(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_session_want_t *want);
-
-/* ends what has rested, and forgets what has ended, for too long */
-void ngx_http_conduit_session_sweep(ngx_http_conduit_zone_t *zone,
-    ngx_uint_t total);
-
-/* a process has gone, and its connections with it */
-void ngx_http_conduit_session_disown_locked(ngx_http_conduit_zone_t *zone,
-    ngx_uint_t cell);
-void ngx_http_conduit_session_repair_locked(ngx_http_conduit_zone_t *zone);
-
-
-/* providers and their lanes; NULL or NGX_ERROR: no memory, or too many */
-
-ngx_int_t ngx_http_conduit_provider_index(ngx_http_conduit_zone_t *zone,
-    ngx_str_t *name);
-ngx_http_conduit_lane_t *ngx_http_conduit_lane(ngx_http_conduit_zone_t *zone,
-    ngx_uint_t provider, ngx_str_t *model);
-void ngx_http_conduit_lane_push_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-void ngx_http_conduit_lane_remove_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-ngx_uint_t ngx_http_conduit_lane_position_locked(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_task_node_t *node);
-
-#define ngx_http_conduit_lane_task(n)                                         \
-    (ngx_http_conduit_task_node_t *)                                          \
-        ((u_char *) (n) - offsetof(ngx_http_conduit_task_node_t, rank))
-
-
-/* task nodes */
-
-ngx_http_conduit_task_node_t *ngx_http_conduit_node_find_locked(
-    ngx_http_conduit_zone_t *zone, u_char *id);
-ngx_http_conduit_task_node_t *ngx_http_conduit_node_alloc_locked(
-    ngx_http_conduit_zone_t *zone);
-void ngx_http_conduit_node_link_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-
-/*
- * A draft: links the node for this process only; finds it by its lease, which
- * it loses with the process; makes it a task.
- */
-void ngx_http_conduit_node_draft_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-/* a draft, too */
-ngx_http_conduit_task_node_t *ngx_http_conduit_node_any_locked(
-    ngx_http_conduit_zone_t *zone, u_char *id);
-
-ngx_http_conduit_task_node_t *ngx_http_conduit_node_drafted_locked(
-    ngx_http_conduit_zone_t *zone, u_char *id, uint64_t lease);
-void ngx_http_conduit_node_publish_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-
-/* one more task: in the order of creation, also with those of other hosts */
-uint64_t ngx_http_conduit_node_number_locked(ngx_http_conduit_zone_t *zone);
-
-/* into the tasks of its key; drafts may become tasks in another order */
-void ngx_http_conduit_node_sort_locked(ngx_http_conduit_task_node_t *node);
-
-/*
- * Tickets: taken by this process, given back by it or for it.  hide says that
- * the change will end the task: nobody begins it meanwhile.  Another cell, or
- * NOBODY, may get to be the one that has it kept.
- */
-void ngx_http_conduit_node_commit_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_uint_t cell);
-void ngx_http_conduit_node_mark_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_uint_t hide);
-void ngx_http_conduit_node_unmark_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-
-/* makes a copy of the node, or a task of this host of the copy */
-void ngx_http_conduit_node_remote_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_uint_t on);
-
-void ngx_http_conduit_node_free_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-void ngx_http_conduit_node_due_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-void ngx_http_conduit_node_own_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_uint_t cell);
-/* the task has changed: it is now the last in the order of changes */
-void ngx_http_conduit_node_changed_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node);
-void ngx_http_conduit_node_slot_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_uint_t on);
-
-
-/*
- * Deliveries.  A draft holds all that is known outside of the lock; alloc()
- * makes the node of it (NGX_DECLINED: this event has been queued before, or
- * it is not to be queued; NGX_ERROR: no memory), which is then either linked
- * or given up: both cannot fail.
- */
-
-typedef struct {
-    conduit_breaker_conf_t              breaker;
-    ngx_uint_t                          per_origin;
-    ngx_uint_t                          per_key;
-    ngx_uint_t                          total;
-    uint64_t                            unleased;  /* shards: another host */
-                                                   /* may go on there */
-    ngx_msec_t                          ttl;       /* of test events */
-} ngx_http_conduit_hook_conf_t;
-
-typedef struct {
-    u_char                              id[CONDUIT_BASE62_LEN];
-    u_char                              origin[NGX_HTTP_CONDUIT_ID_LEN];
-    ngx_uint_t                          event;     /* CONDUIT_HOOK_*, 0: test */
-    uint64_t                            sequence;
-    int64_t                             created;
-    ngx_str_t                           body;
-    ngx_str_t                           settings;  /* of a test event */
-    uint32_t                            rate;      /* of the key */
-    uint32_t                            span;
-    unsigned                            jose:1;
-    ngx_http_conduit_hook_node_t       *node;      /* set by alloc() */
-} ngx_http_conduit_hook_draft_t;
-
-ngx_int_t ngx_http_conduit_hook_alloc_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_draft_t *draft, ngx_http_conduit_key_node_t *key,
-    ngx_http_conduit_task_node_t *task);
-void ngx_http_conduit_hook_link_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_draft_t *draft);
-void ngx_http_conduit_hook_free_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_node_t *hook);
-
-ngx_http_conduit_hook_node_t *ngx_http_conduit_hook_find_locked(
-    ngx_http_conduit_zone_t *zone, u_char *id);
-
-/* with all its deliveries; none of them is owed any more */
-void ngx_http_conduit_hook_leave_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *task);
-
-/*
- * What room the last event of an unfinished task may need: counted while it
- * is unfinished, and left to it by new tasks.
- */
-void ngx_http_conduit_hook_promise_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *task, ngx_uint_t on);
-
-
-/*
- * Attempts.  claim() finds the delivery whose turn it is and gives it to this
- * process; NGX_AGAIN: none, *wait is set to the time until the next one may be
- * due, or 0.  The text that is copied has to fit in buf, else it is claimed
- * and copied is 0: see copy().
- */
-
-typedef struct {
-    u_char                              id[CONDUIT_BASE62_LEN];
-    u_char                              task[NGX_HTTP_CONDUIT_ID_LEN];
-    uint64_t                            lease;
-    uint64_t                            sequence;
-    ngx_http_conduit_key_node_t        *key;
-    ngx_uint_t                          event;
-    ngx_uint_t                          kind;
-    ngx_uint_t                          attempts;  /* made so far */
-    ngx_uint_t                          tries;     /* of this schedule */
-    int64_t                             created;
-    size_t                              body;      /* its length, and that */
-    size_t                              settings;  /* of the JSON behind it */
-    unsigned                            jose:1;
-    unsigned                            once:1;
-    unsigned                            copied:1;
-} ngx_http_conduit_hook_claim_t;
-
-ngx_int_t ngx_http_conduit_hook_claim_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_conf_t *conf, ngx_http_conduit_hook_claim_t *claim,
-    u_char *buf, size_t size, ngx_msec_t *wait);
-/* NGX_DECLINED: the lease is gone */
-ngx_int_t ngx_http_conduit_hook_copy_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_claim_t *claim, u_char *buf);
-
-/* the rate of a key as it is configured now; NGX_ERROR: no memory */
-ngx_int_t ngx_http_conduit_hook_rate_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_key_node_t *key, uint32_t rate, uint32_t span);
-
-/*
- * A claim may leave in zone->ask a key that needs permits, zone->asked of them.
- * permit() brings them, to be used until that time, or (n is 0) says that
- * there are none until then.  span() is the time that the rate is counted for.
- */
-uint32_t ngx_http_conduit_hook_span(ngx_http_conduit_key_node_t *key);
-void ngx_http_conduit_hook_permit_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_key_node_t *key, uint32_t n, ngx_msec_t until);
-
-/* a POST was sent long after it was claimed: the rate counts it then */
-void ngx_http_conduit_hook_sent_locked(ngx_http_conduit_key_node_t *key);
-
-typedef struct {
-    u_char                              id[CONDUIT_BASE62_LEN];
-    uint64_t                            lease;
-    conduit_failure_e                   failure;
-    ngx_uint_t                          status;    /* 0: none */
-    ngx_uint_t                          address;   /* class, or NOWHERE */
-    int64_t                             at;        /* begin, ms */
-    ngx_msec_t                          duration;
-    ngx_msec_t                          pause;     /* if it is retried */
-    unsigned                            retry:1;
-    unsigned                            drop:1;    /* it cannot be sent */
-
-    /* results */
-
-    conduit_breaker_change_e            change;
-    ngx_uint_t                          state;     /* of the delivery now */
-    int64_t                             latency;   /* since creation, or -1 */
-} ngx_http_conduit_hook_result_t;
-
-/* NGX_OK, or NGX_DECLINED: somebody else goes on with it */
-ngx_int_t ngx_http_conduit_hook_end_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_conf_t *conf,
-    ngx_http_conduit_hook_result_t *result);
-
-/* the attempt was not made, or nobody knows how it went: it is made again */
-void ngx_http_conduit_hook_back_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_node_t *hook, ngx_msec_t after);
-
-/* an ended delivery begins anew; NGX_OK or NGX_DECLINED: it has not ended */
-ngx_int_t ngx_http_conduit_hook_again_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_node_t *hook);
-
-/*
- * The deliveries of the task are another host's from now on, or this one's
- * again.  Attempts that are under way end as usual.
- */
-void ngx_http_conduit_hook_hand_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *task, ngx_uint_t on);
-
-/* one from the store that has ended before the start */
-void ngx_http_conduit_hook_restore_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_hook_node_t *hook, ngx_uint_t state);
-
-/* of a cell that is gone; returns how many attempts it had */
-ngx_uint_t ngx_http_conduit_hook_disown_locked(ngx_http_conduit_zone_t *zone,
-    ngx_uint_t cell);
-void ngx_http_conduit_hook_repair_locked(ngx_http_conduit_zone_t *zone);
-
-
-/* what a delivery looks like: pending may be parked */
-
-ngx_uint_t ngx_http_conduit_hook_state_locked(
-    ngx_http_conduit_hook_node_t *hook);
-
-
-/*
- * The "webhook" of a status document: how the delivery of the event stands
- * that tells the task's end.  NGX_OK, or NGX_DECLINED: the task has no webhook
- * or does not want to be told such an end (hooks of the node tells which).
- */
-
-typedef struct {
-    ngx_uint_t                          state;
-    ngx_uint_t                          attempts;
-    ngx_uint_t                          last_status;   /* 0: null */
-    ngx_uint_t                          last_failure;  /* 0: null */
-} ngx_http_conduit_hook_sum_t;
-
-ngx_int_t ngx_http_conduit_hook_sum_locked(ngx_http_conduit_task_node_t *task,
-    ngx_http_conduit_hook_sum_t *sum);
-
-
 /* idempotency records */
 
 ngx_http_conduit_idem_node_t *ngx_http_conduit_idem_find_locked(
@@ -1207,6 +784,11 @@ ngx_http_conduit_idem_node_t *ngx_http_conduit_idem_insert_locked(
 void ngx_http_conduit_idem_relink_locked(ngx_http_conduit_zone_t *zone);
 void ngx_http_conduit_idem_free_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_idem_node_t *idem);
+
+
+#include <ngx_http_conduit_node.h>
+#include <ngx_http_conduit_session.h>
+#include <ngx_http_conduit_hook_node.h>
 
 
 #endif /* _NGX_HTTP_CONDUIT_ZONE_H_INCLUDED_ */
