@@ -22,7 +22,10 @@ typedef struct {
     ngx_http_conduit_hub_conn_t      *conn;
     ngx_http_conduit_name_t           name;
     ngx_http_conduit_outcome_t        outcome;
-    conduit_str_t                     invocation;
+    conduit_str_t                     invocation;  /* its id */
+    conduit_str_t                     record;      /* as it was sent */
+
+    unsigned                          handed:1;    /* as of conn */
 } ngx_http_conduit_hub_cancelled_t;
 
 
@@ -39,14 +42,17 @@ static const char *ngx_http_conduit_hub_call_all(
     conduit_hub_call_t *call);
 static const char *ngx_http_conduit_hub_call_document(
     ngx_http_conduit_hub_conn_t *conn, conduit_signalr_message_t *msg,
-    conduit_hub_call_t *call, u_char *id);
+    conduit_hub_call_t *call, u_char *id, conduit_str_t *record);
 static const char *ngx_http_conduit_hub_call_answer(
     ngx_http_conduit_hub_conn_t *conn, conduit_signalr_message_t *msg,
     ngx_pool_t *pool, ngx_http_conduit_view_t *view, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_hub_call_cancel(
     ngx_http_conduit_hub_conn_t *conn, conduit_signalr_message_t *msg,
-    ngx_http_conduit_name_t *name, ngx_pool_t *pool,
+    ngx_http_conduit_name_t *name, conduit_str_t *record, ngx_pool_t *pool,
     ngx_http_conduit_view_t *view);
+static ngx_http_conduit_hub_cancelled_t *ngx_http_conduit_hub_call_wait(
+    ngx_http_conduit_hub_conn_t *conn, conduit_signalr_message_t *msg,
+    conduit_str_t *record);
 static void ngx_http_conduit_hub_call_cancelled(void *data, ngx_int_t rc);
 static void ngx_http_conduit_hub_complete(ngx_http_conduit_hub_conn_t *conn,
     conduit_signalr_message_t *msg, conduit_str_t *json, const char *error,
@@ -219,7 +225,7 @@ ngx_http_conduit_hub_method(ngx_http_conduit_hub_conn_t *conn,
         return ngx_http_conduit_hub_call_subscribe(conn, msg, call, id);
     }
 
-    return ngx_http_conduit_hub_call_document(conn, msg, call, id);
+    return ngx_http_conduit_hub_call_document(conn, msg, call, id, record);
 }
 
 
@@ -276,7 +282,8 @@ ngx_http_conduit_hub_call_all(ngx_http_conduit_hub_conn_t *conn,
 
 static const char *
 ngx_http_conduit_hub_call_document(ngx_http_conduit_hub_conn_t *conn,
-    conduit_signalr_message_t *msg, conduit_hub_call_t *call, u_char *id)
+    conduit_signalr_message_t *msg, conduit_hub_call_t *call, u_char *id,
+    conduit_str_t *record)
 {
     ngx_int_t                 rc;
     ngx_pool_t               *pool;
@@ -294,7 +301,8 @@ ngx_http_conduit_hub_call_document(ngx_http_conduit_hub_conn_t *conn,
     ngx_memcpy(name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
 
     rc = (call->method == CONDUIT_HUB_CANCEL)
-         ? ngx_http_conduit_hub_call_cancel(conn, msg, &name, pool, &view)
+         ? ngx_http_conduit_hub_call_cancel(conn, msg, &name, record, pool,
+                                            &view)
          : ngx_http_conduit_task_view(conn->hub->cdmcf, &name, 0, pool, &view);
 
     error = ngx_http_conduit_hub_call_answer(conn, msg, pool, &view, rc);
@@ -314,6 +322,14 @@ ngx_http_conduit_hub_call_answer(ngx_http_conduit_hub_conn_t *conn,
 {
     ngx_str_t      text;
     conduit_str_t  json;
+
+    /* it may have been this call, before its connection was handed over */
+
+    if (rc == NGX_HTTP_CONDUIT_FINAL && conn->handed
+        && view->status == CONDUIT_CANCELLED)
+    {
+        rc = NGX_OK;
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_http_conduit_document_render(view, NGX_HTTP_CONDUIT_WORDS,
@@ -349,35 +365,18 @@ ngx_http_conduit_hub_call_answer(ngx_http_conduit_hub_conn_t *conn,
 static ngx_int_t
 ngx_http_conduit_hub_call_cancel(ngx_http_conduit_hub_conn_t *conn,
     conduit_signalr_message_t *msg, ngx_http_conduit_name_t *name,
-    ngx_pool_t *pool, ngx_http_conduit_view_t *view)
+    conduit_str_t *record, ngx_pool_t *pool, ngx_http_conduit_view_t *view)
 {
-    size_t                             len;
     ngx_int_t                          rc;
     ngx_http_conduit_change_t          change;
     ngx_http_conduit_hub_cancelled_t  *cancelled;
 
-    len = msg->invocation_id.len;
-
-    cancelled = ngx_alloc(sizeof(ngx_http_conduit_hub_cancelled_t) + len,
-                          conn->hub->log);
+    cancelled = ngx_http_conduit_hub_call_wait(conn, msg, record);
     if (cancelled == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(cancelled, sizeof(ngx_http_conduit_hub_cancelled_t));
-
-    cancelled->conn = conn;
     cancelled->name = *name;
-    cancelled->invocation.len = len;
-    cancelled->invocation.data = (u_char *) cancelled
-                                 + sizeof(ngx_http_conduit_hub_cancelled_t);
-
-    if (len) {
-        ngx_memcpy(cancelled->invocation.data, msg->invocation_id.data, len);
-    }
-
-    cancelled->outcome.handler = ngx_http_conduit_hub_call_cancelled;
-    cancelled->outcome.data = cancelled;
 
     ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
 
@@ -402,6 +401,44 @@ ngx_http_conduit_hub_call_cancel(ngx_http_conduit_hub_conn_t *conn,
 }
 
 
+static ngx_http_conduit_hub_cancelled_t *
+ngx_http_conduit_hub_call_wait(ngx_http_conduit_hub_conn_t *conn,
+    conduit_signalr_message_t *msg, conduit_str_t *record)
+{
+    u_char                            *p;
+    ngx_http_conduit_hub_cancelled_t  *cancelled;
+
+    cancelled = ngx_alloc(sizeof(ngx_http_conduit_hub_cancelled_t)
+                          + msg->invocation_id.len + record->len,
+                          conn->hub->log);
+    if (cancelled == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(cancelled, sizeof(ngx_http_conduit_hub_cancelled_t));
+
+    p = (u_char *) cancelled + sizeof(ngx_http_conduit_hub_cancelled_t);
+
+    cancelled->invocation.data = p;
+    cancelled->invocation.len = msg->invocation_id.len;
+
+    if (msg->invocation_id.len) {
+        p = ngx_cpymem(p, msg->invocation_id.data, msg->invocation_id.len);
+    }
+
+    cancelled->record.data = p;
+    cancelled->record.len = record->len;
+    ngx_memcpy(p, record->data, record->len);
+
+    cancelled->conn = conn;
+    cancelled->handed = conn->handed;
+    cancelled->outcome.handler = ngx_http_conduit_hub_call_cancelled;
+    cancelled->outcome.data = cancelled;
+
+    return cancelled;
+}
+
+
 /* the store's word on it has come */
 
 static void
@@ -409,6 +446,7 @@ ngx_http_conduit_hub_call_cancelled(void *data, ngx_int_t rc)
 {
     ngx_http_conduit_hub_cancelled_t  *cancelled = data;
 
+    ngx_int_t                     rv;
     ngx_pool_t                   *pool;
     const char                   *error;
     ngx_http_conduit_view_t       view;
@@ -423,12 +461,17 @@ ngx_http_conduit_hub_call_cancelled(void *data, ngx_int_t rc)
 
     pool = ngx_create_pool(4096, conn->hub->log);
 
-    if (rc == NGX_OK) {
-        rc = pool ? ngx_http_conduit_task_view(conn->hub->cdmcf,
+    if (rc == NGX_OK || rc == NGX_HTTP_CONDUIT_FINAL) {
+        rv = pool ? ngx_http_conduit_task_view(conn->hub->cdmcf,
                                                &cancelled->name, 0, pool,
                                                &view)
                   : NGX_ERROR;
+        if (rv != NGX_OK) {
+            rc = rv;
+        }
     }
+
+    conn->handed = cancelled->handed;
 
     error = ngx_http_conduit_hub_call_answer(conn, &msg, pool, &view, rc);
 
@@ -436,6 +479,8 @@ ngx_http_conduit_hub_call_cancelled(void *data, ngx_int_t rc)
         ngx_http_conduit_hub_complete(conn, &msg, NULL, error,
                                       ngx_strlen(error));
     }
+
+    conn->handed = 0;
 
     if (pool) {
         ngx_destroy_pool(pool);
@@ -466,6 +511,46 @@ ngx_http_conduit_hub_call_forget(ngx_http_conduit_hub_conn_t *conn)
     }
 
     ngx_queue_init(&conn->cancels);
+}
+
+
+size_t
+ngx_http_conduit_hub_call_size(ngx_http_conduit_hub_conn_t *conn)
+{
+    size_t                             size;
+    ngx_queue_t                       *q;
+    ngx_http_conduit_hub_cancelled_t  *cancelled;
+
+    size = 0;
+
+    for (q = ngx_queue_head(&conn->cancels);
+         q != ngx_queue_sentinel(&conn->cancels);
+         q = ngx_queue_next(q))
+    {
+        cancelled = ngx_queue_data(q, ngx_http_conduit_hub_cancelled_t, queue);
+        size += CONDUIT_SESSION_MESSAGE + cancelled->record.len;
+    }
+
+    return size;
+}
+
+
+u_char *
+ngx_http_conduit_hub_call_write(ngx_http_conduit_hub_conn_t *conn, u_char *p)
+{
+    ngx_queue_t                       *q;
+    ngx_http_conduit_hub_cancelled_t  *cancelled;
+
+    for (q = ngx_queue_head(&conn->cancels);
+         q != ngx_queue_sentinel(&conn->cancels);
+         q = ngx_queue_next(q))
+    {
+        cancelled = ngx_queue_data(q, ngx_http_conduit_hub_cancelled_t, queue);
+        p = conduit_session_write_message(p, cancelled->record.data,
+                                          cancelled->record.len);
+    }
+
+    return p;
 }
 
 

@@ -217,6 +217,7 @@ struct ngx_http_conduit_hub_conn_s {
     unsigned                          fresh:1;     /* an invocation again */
     unsigned                          unheard:1;   /* and Redis is silent */
     unsigned                          again:1;     /* it was counted then */
+    unsigned                          handed:1;    /* from another process */
     unsigned                          broken:1;    /* hangs up then */
     unsigned                          answered:1;  /* ends when all is sent */
     unsigned                          roams:1;     /* all tasks are owed, as */
@@ -501,6 +502,11 @@ ngx_int_t ngx_http_conduit_hub_call(ngx_http_conduit_hub_conn_t *conn,
 /* whoever has called is not there any more */
 void ngx_http_conduit_hub_call_forget(ngx_http_conduit_hub_conn_t *conn);
 
+/* calls that wait for the store, as messages of a session's input */
+size_t ngx_http_conduit_hub_call_size(ngx_http_conduit_hub_conn_t *conn);
+u_char *ngx_http_conduit_hub_call_write(ngx_http_conduit_hub_conn_t *conn,
+    u_char *p);
+
 /*
  * Is the zone up to date about a task, or (id is NULL) all of the key?  NGX_OK;
  * NGX_AGAIN: the record, an invocation, has been put aside and is made again
@@ -510,12 +516,10 @@ ngx_int_t ngx_http_conduit_hub_fresh(ngx_http_conduit_hub_conn_t *conn,
     u_char *id, conduit_str_t *record);
 void ngx_http_conduit_hub_fresh_forget(ngx_http_conduit_hub_conn_t *conn);
 
-
-/* those that were put aside, as text to be freed; they are made again */
-ngx_int_t ngx_http_conduit_hub_fresh_keep(ngx_http_conduit_hub_conn_t *conn,
-    conduit_str_t *text);
-void ngx_http_conduit_hub_fresh_again(ngx_http_conduit_hub_conn_t *conn,
-    conduit_str_t *text);
+/* those that were put aside, as messages of a session's input */
+size_t ngx_http_conduit_hub_fresh_size(ngx_http_conduit_hub_conn_t *conn);
+u_char *ngx_http_conduit_hub_fresh_write(ngx_http_conduit_hub_conn_t *conn,
+    u_char *p);
 
 
 /*

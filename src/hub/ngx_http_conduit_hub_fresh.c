@@ -9,9 +9,7 @@
 
 /*
  * Invocations that ask for tasks of other hosts: each is put aside, as it was
- * sent, until the zone is up to date about the task, and then begins again.  A
- * client that numbers its messages does not send them once more: what waits
- * goes with the connection.
+ * sent, until the zone is up to date about the task, and then begins again.
  */
 
 
@@ -19,6 +17,7 @@ typedef struct {
     ngx_queue_t                       queue;       /* conn->parked */
     ngx_http_conduit_hub_conn_t      *conn;
     ngx_http_conduit_waiter_t         waiter;
+    ngx_uint_t                        handed;      /* as of conn */
     size_t                            len;
     u_char                            data[1];
 } ngx_http_conduit_hub_parked_t;
@@ -63,6 +62,7 @@ ngx_http_conduit_hub_fresh(ngx_http_conduit_hub_conn_t *conn, u_char *id,
         return rc;
     }
 
+    parked->handed = conn->handed;
     parked->len = record->len;
     ngx_memcpy(parked->data, record->data, record->len);
 
@@ -87,12 +87,14 @@ ngx_http_conduit_hub_unpark(void *data, ngx_int_t rc)
 
     if (conn->state != NGX_HTTP_CONDUIT_HUB_CLOSING && !conn->failed) {
         conn->again = 1;
+        conn->handed = parked->handed;
         conn->fresh = 1;
         conn->unheard = (rc != NGX_OK);
 
         (void) ngx_http_conduit_hub_call(conn, parked->data, parked->len);
 
         conn->again = 0;
+        conn->handed = 0;
         conn->fresh = 0;
         conn->unheard = 0;
     }
@@ -123,12 +125,10 @@ ngx_http_conduit_hub_fresh_forget(ngx_http_conduit_hub_conn_t *conn)
 }
 
 
-ngx_int_t
-ngx_http_conduit_hub_fresh_keep(ngx_http_conduit_hub_conn_t *conn,
-    conduit_str_t *text)
+size_t
+ngx_http_conduit_hub_fresh_size(ngx_http_conduit_hub_conn_t *conn)
 {
     size_t                          size;
-    u_char                         *p;
     ngx_queue_t                    *q;
     ngx_http_conduit_hub_parked_t  *parked;
 
@@ -142,19 +142,15 @@ ngx_http_conduit_hub_fresh_keep(ngx_http_conduit_hub_conn_t *conn,
         size += CONDUIT_SESSION_MESSAGE + parked->len;
     }
 
-    text->len = size;
-    text->data = NULL;
+    return size;
+}
 
-    if (size == 0) {
-        return NGX_OK;
-    }
 
-    p = ngx_alloc(size, conn->hub->log);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    text->data = p;
+u_char *
+ngx_http_conduit_hub_fresh_write(ngx_http_conduit_hub_conn_t *conn, u_char *p)
+{
+    ngx_queue_t                    *q;
+    ngx_http_conduit_hub_parked_t  *parked;
 
     for (q = ngx_queue_head(&conn->parked);
          q != ngx_queue_sentinel(&conn->parked);
@@ -164,27 +160,5 @@ ngx_http_conduit_hub_fresh_keep(ngx_http_conduit_hub_conn_t *conn,
         p = conduit_session_write_message(p, parked->data, parked->len);
     }
 
-    return NGX_OK;
-}
-
-
-void
-ngx_http_conduit_hub_fresh_again(ngx_http_conduit_hub_conn_t *conn,
-    conduit_str_t *text)
-{
-    conduit_str_t             record;
-    conduit_session_reader_t  reader;
-
-    ngx_memzero(&reader, sizeof(conduit_session_reader_t));
-
-    reader.pos = text->data;
-    reader.last = text->data + text->len;
-
-    conn->again = 1;
-
-    while (conduit_session_read_message(&record, &reader) == CONDUIT_OK) {
-        (void) ngx_http_conduit_hub_call(conn, record.data, record.len);
-    }
-
-    conn->again = 0;
+    return p;
 }

@@ -28,6 +28,8 @@ static void ngx_http_conduit_hub_state_head(
     ngx_uint_t unsure);
 static u_char *ngx_http_conduit_hub_state_subs(
     ngx_http_conduit_hub_conn_t *conn, u_char *p, ngx_uint_t unsure);
+static ngx_int_t ngx_http_conduit_hub_keep_input(
+    ngx_http_conduit_hub_conn_t *conn, conduit_str_t *input);
 static size_t ngx_http_conduit_hub_state_size(
     ngx_http_conduit_hub_conn_t *conn);
 static ngx_uint_t ngx_http_conduit_hub_unsure(
@@ -45,6 +47,8 @@ static ngx_int_t ngx_http_conduit_hub_restore_all(
     ngx_http_conduit_hub_conn_t *conn, conduit_session_t *session);
 static ngx_int_t ngx_http_conduit_hub_restore_message(
     ngx_http_conduit_hub_conn_t *conn, conduit_str_t *message);
+static void ngx_http_conduit_hub_restore_input(
+    ngx_http_conduit_hub_conn_t *conn, conduit_str_t *input);
 
 
 u_char *
@@ -52,22 +56,20 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
 {
     u_char                      *p, *state;
     ngx_uint_t                   unsure;
-    conduit_str_t                calls;
     conduit_session_t            session;
     ngx_http_conduit_hub_out_t  *out;
 
-    ngx_memzero(&calls, sizeof(conduit_str_t));
+    ngx_memzero(&session, sizeof(conduit_session_t));
 
-    if (conn->resume
-        && ngx_http_conduit_hub_fresh_keep(conn, &calls) != NGX_OK)
-    {
+    if (ngx_http_conduit_hub_keep_input(conn, &session.input) != NGX_OK) {
         return NULL;
     }
 
-    state = ngx_alloc(ngx_http_conduit_hub_state_size(conn) + calls.len,
+    state = ngx_alloc(ngx_http_conduit_hub_state_size(conn)
+                      + session.input.len,
                       conn->hub->log);
     if (state == NULL) {
-        ngx_free(calls.data);
+        ngx_free(session.input.data);
         return NULL;
     }
 
@@ -76,17 +78,8 @@ ngx_http_conduit_hub_keep_state(ngx_http_conduit_hub_conn_t *conn, size_t *len)
     unsure = ngx_http_conduit_hub_unsure(conn);
 
     ngx_http_conduit_hub_state_head(conn, &session, unsure);
-
-    if (conn->resume) {
-        session.input = calls;
-
-    } else {
-        session.input.data = conn->in;
-        session.input.len = conn->in_len;
-    }
-
     p = conduit_session_write(state, &session);
-    ngx_free(calls.data);
+    ngx_free(session.input.data);
 
     p = ngx_http_conduit_hub_state_subs(conn, p, unsure);
     p = ngx_http_conduit_hub_owed(conn, p, unsure);
@@ -110,8 +103,6 @@ static void
 ngx_http_conduit_hub_state_head(ngx_http_conduit_hub_conn_t *conn,
     conduit_session_t *session, ngx_uint_t unsure)
 {
-    ngx_memzero(session, sizeof(conduit_session_t));
-
     session->flags = (conn->shaken ? CONDUIT_SESSION_SHAKEN : 0)
                      | (conn->binary ? CONDUIT_SESSION_BINARY : 0)
                      | (conn->all_subs ? CONDUIT_SESSION_ALL : 0)
@@ -169,6 +160,39 @@ ngx_http_conduit_hub_state_subs(ngx_http_conduit_hub_conn_t *conn, u_char *p,
 }
 
 
+/*
+ * Calls that wait, and the begin of a message, which a client that numbers its
+ * messages sends again.
+ */
+
+static ngx_int_t
+ngx_http_conduit_hub_keep_input(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *input)
+{
+    size_t   len;
+    u_char  *p;
+
+    len = conn->resume ? 0 : conn->in_len;
+
+    input->len = ngx_http_conduit_hub_fresh_size(conn)
+                 + ngx_http_conduit_hub_call_size(conn)
+                 + CONDUIT_SESSION_MESSAGE + len;
+
+    p = ngx_alloc(input->len, conn->hub->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    input->data = p;
+
+    p = ngx_http_conduit_hub_fresh_write(conn, p);
+    p = ngx_http_conduit_hub_call_write(conn, p);
+    (void) conduit_session_write_message(p, conn->in, len);
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_conduit_hub_heard(ngx_http_conduit_hub_conn_t *conn)
 {
@@ -213,7 +237,7 @@ ngx_http_conduit_hub_state_size(ngx_http_conduit_hub_conn_t *conn)
     size_t                       size;
     ngx_http_conduit_hub_out_t  *out;
 
-    size = CONDUIT_SESSION_HEAD + conn->in_len
+    size = CONDUIT_SESSION_HEAD
            + (conn->nsubs + conn->nowed + ngx_http_conduit_hub_nlately(conn))
              * CONDUIT_SESSION_SUB;
 
@@ -269,8 +293,8 @@ ngx_http_conduit_hub_restore(ngx_http_conduit_hub_conn_t *conn, u_char *text,
         return NGX_ERROR;
     }
 
-    if (whole && conn->resume) {
-        ngx_http_conduit_hub_fresh_again(conn, &session.input);
+    if (whole) {
+        ngx_http_conduit_hub_restore_input(conn, &session.input);
     }
 
     return NGX_OK;
@@ -347,22 +371,7 @@ ngx_http_conduit_hub_restore_head(ngx_http_conduit_hub_conn_t *conn,
         }
 
         conn->resume->received = session->received;
-
-        return NGX_OK;
     }
-
-    if (session->input.len == 0) {
-        return NGX_OK;
-    }
-
-    conn->in = ngx_alloc(session->input.len, conn->hub->log);
-    if (conn->in == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(conn->in, session->input.data, session->input.len);
-    conn->in_len = session->input.len;
-    conn->in_size = session->input.len;
 
     return NGX_OK;
 }
@@ -439,4 +448,37 @@ ngx_http_conduit_hub_restore_message(ngx_http_conduit_hub_conn_t *conn,
     ngx_http_conduit_hub_msg_free(msg);
 
     return rc;
+}
+
+
+/* calls are made again; what was begun goes on with what comes next */
+
+static void
+ngx_http_conduit_hub_restore_input(ngx_http_conduit_hub_conn_t *conn,
+    conduit_str_t *input)
+{
+    conduit_str_t             message;
+    conduit_session_reader_t  reader;
+
+    reader.pos = input->data;
+    reader.last = input->data + input->len;
+    reader.nsubs = 0;
+
+    message.len = 0;
+
+    conn->again = 1;
+    conn->handed = 1;
+
+    while (conduit_session_read_message(&message, &reader) == CONDUIT_OK
+           && reader.pos != reader.last)
+    {
+        (void) ngx_http_conduit_hub_call(conn, message.data, message.len);
+    }
+
+    conn->again = 0;
+    conn->handed = 0;
+
+    if (message.len) {
+        (void) ngx_http_conduit_hub_input(conn, message.data, message.len);
+    }
 }

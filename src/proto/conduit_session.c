@@ -60,7 +60,9 @@ conduit_session_write_message(u_char *dst, const u_char *data, size_t len)
 {
     dst = conduit_session_put(dst, len, CONDUIT_SESSION_MESSAGE);
 
-    memcpy(dst, data, len);
+    if (len) {
+        memcpy(dst, data, len);
+    }
 
     return dst + len;
 }
@@ -151,9 +153,7 @@ conduit_session_read(conduit_session_t *session,
     session->input.len = len;
     p += len;
 
-    if ((session->flags & CONDUIT_SESSION_STATEFUL)
-        && conduit_session_messages(session->input.data, p) != CONDUIT_OK)
-    {
+    if (conduit_session_messages(session->input.data, p) != CONDUIT_OK) {
         return CONDUIT_ERROR;
     }
 

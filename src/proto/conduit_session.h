@@ -41,8 +41,8 @@ typedef struct {
     u_char         from[CONDUIT_SESSION_ID];       /* whom to succeed; or 0 */
     u_char         digest[CONDUIT_SESSION_DIGEST]; /* of the key's secret */
     size_t         nsubs;         /* up to SUBS_MAX */
-    conduit_str_t  input;         /* the begin of a message; STATEFUL: whole */
-                                  /* messages that were received and wait */
+    conduit_str_t  input;         /* messages that were received and wait, */
+                                  /* the last one is not complete */
 } conduit_session_t;
 
 

@@ -50,7 +50,7 @@
  */
 
 
-#define NGX_HTTP_CONDUIT_LAYOUT       9
+#define NGX_HTTP_CONDUIT_LAYOUT       10
 
 #define NGX_HTTP_CONDUIT_ID_LEN       16
 #define NGX_HTTP_CONDUIT_CELLS        128

@@ -513,6 +513,76 @@ def test_waiting(t):
         next(steps)
 
 
+def invoked(api, hub, method, task):
+    """Sends an invocation, and waits for the server to have it."""
+
+    before = api.metric('conduit_hub_invocations_total')
+    number = hub.call(method, task)
+    wait_for(lambda: api.metric('conduit_hub_invocations_total') > before)
+    return number
+
+
+def test_cancels(t):
+    """A CancelTask that waits for the store goes with its connection."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, proxy, 'b', workers=2) as b:
+
+        for cut in False, True:
+            task = b.alice.image('sandbox:duration=60s')['task_id']
+            hub = Hub(b.port(), b.secrets['alice'], stateful=True)
+            proxy.stall()
+            number = invoked(b, hub, 'CancelTask', task)
+
+            if cut:
+                hub.ws.close()
+
+            hub.ws = WebSocket(b.port(), IMAGE_HUB + '?id=' + hub.token,
+                               key=hub.key)
+            hub.send({'type': 9, 'sequenceId': 2})
+            t.eq(hub.next(), {'type': 9, 'sequenceId': 1}, 'goes on')
+            proxy.heal()
+
+            r = hub.next()
+            t.eq((r.get('invocationId'), r.get('result', {}).get('status')),
+                 (number, 'cancelled'), 'answered') or t.diag(r)
+            r = hub.invoke('CancelTask', task)
+            t.ok('already ended' in r['error'], 'once')
+            hub.close()
+
+
+def test_polled(t):
+    """What waits when its poll is lost goes to the next poll."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, redis, 'a') as a, \
+            host(t, proxy, 'b', a, workers=4) as b, \
+            concurrent.futures.ThreadPoolExecutor(1) as polls:
+
+        known(a, b)
+        hub = Hub(b.port(), b.secrets['alice'], transport='LongPolling')
+
+        for api, method in [(a, 'GetTask'), (b, 'CancelTask')] * 4:
+            task = api.alice.image('sandbox:duration=60s')['task_id']
+            proxy.stall()
+            before = b.metric('conduit_hub_invocations_total')
+            number = hub.call(method, task)
+
+            with Connection(b.port()) as lost:
+                lost.send(encode_request('GET', hub.ws.path, None, None,
+                                         hub.key))
+                wait_for(lambda: b.metric('conduit_hub_invocations_total')
+                         > before)
+
+            poll = polls.submit(hub.next)
+            proxy.heal()
+            r = poll.result(DEADLINE)
+            t.eq((r.get('invocationId'), r.get('result', {}).get('task_id')),
+                 (number, task), method) or t.diag(r)
+
+        hub.close()
+
+
 def test_signalr(t):
     """The npm package, whose requests go to both hosts in turn."""
 
@@ -568,4 +638,4 @@ def test_signalr(t):
 
 run(test_post, test_end, test_bounds, test_outage, test_polls,
     test_late, test_all, test_successor, test_stateful, test_counted,
-    test_waiting, test_signalr)
+    test_waiting, test_cancels, test_polled, test_signalr)
