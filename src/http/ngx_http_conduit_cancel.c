@@ -93,10 +93,10 @@ ngx_http_conduit_changing(ngx_http_request_t *r,
     changing->outcome.handler = ngx_http_conduit_changing_resume;
     changing->outcome.data = changing;
 
+    ngx_http_conduit_change_init(&changing->change);
+
     changing->change.name = *name;
     changing->change.event = event;
-    changing->change.progress = -1;
-    changing->change.eta = -1;
     changing->change.once = 1;
     changing->change.outcome = &changing->outcome;
 

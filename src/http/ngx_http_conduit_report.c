@@ -207,15 +207,9 @@ void
 ngx_http_conduit_report_event(ngx_http_conduit_report_t *report,
     conduit_event_e event)
 {
-    ngx_http_conduit_change_t  *change;
+    ngx_http_conduit_change_init(&report->change);
 
-    change = &report->change;
-
-    ngx_memzero(change, sizeof(ngx_http_conduit_change_t));
-
-    change->event = event;
-    change->progress = -1;
-    change->eta = -1;
+    report->change.event = event;
 }
 
 

@@ -378,12 +378,10 @@ ngx_http_conduit_hub_call_cancel(ngx_http_conduit_hub_conn_t *conn,
 
     cancelled->name = *name;
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_http_conduit_change_init(&change);
 
     change.name = *name;
     change.event = CONDUIT_EV_CANCEL;
-    change.progress = -1;
-    change.eta = -1;
     change.once = 1;
     change.outcome = &cancelled->outcome;
 

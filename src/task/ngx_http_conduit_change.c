@@ -7,11 +7,34 @@
 #include <ngx_http_conduit_advance.h>
 
 
-/* Changes that outlive whoever has made them. */
+/* Changes: their begin, and those that outlive whoever has made them. */
 
 
 static ngx_int_t ngx_http_conduit_change_text(ngx_pool_t *pool,
     ngx_str_t *text);
+
+
+void
+ngx_http_conduit_change_init(ngx_http_conduit_change_t *change)
+{
+    ngx_memzero(change, sizeof(ngx_http_conduit_change_t));
+
+    change->progress = -1;
+    change->eta = -1;
+}
+
+
+void
+ngx_http_conduit_change_task(ngx_http_conduit_change_t *change, u_char *id,
+    uint64_t lease)
+{
+    ngx_http_conduit_change_init(change);
+
+    ngx_memcpy(change->name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+
+    change->name.kind = NGX_HTTP_CONDUIT_ANY;
+    change->lease = lease;
+}
 
 
 ngx_int_t

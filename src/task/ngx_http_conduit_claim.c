@@ -80,14 +80,9 @@ ngx_http_conduit_task_claim(ngx_http_conduit_main_conf_t *cdmcf,
         return NGX_ERROR;
     }
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
-    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+    ngx_http_conduit_change_task(&change, id, lease);
 
-    change.name.kind = NGX_HTTP_CONDUIT_ANY;
-    change.lease = lease;
     change.event = CONDUIT_EV_START;
-    change.progress = -1;
-    change.eta = -1;
     change.step = NGX_HTTP_CONDUIT_STEP_LEASED;
     change.after = work->provider->lease;
 
@@ -325,14 +320,9 @@ ngx_http_conduit_task_fallback(ngx_http_conduit_main_conf_t *cdmcf,
         goto done;
     }
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
-    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+    ngx_http_conduit_change_task(&change, id, lease);
 
-    change.name.kind = NGX_HTTP_CONDUIT_ANY;
-    change.lease = lease;
     change.quiet = 1;
-    change.progress = -1;
-    change.eta = -1;
     change.model = model->next;
     change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;
     change.outcome = outcome;

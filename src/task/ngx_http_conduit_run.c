@@ -269,14 +269,9 @@ void
 ngx_http_conduit_run_change(ngx_http_conduit_run_t *run,
     ngx_http_conduit_change_t *change, conduit_event_e event)
 {
-    ngx_memzero(change, sizeof(ngx_http_conduit_change_t));
-    ngx_memcpy(change->name.id, run->work->id, NGX_HTTP_CONDUIT_ID_LEN);
+    ngx_http_conduit_change_task(change, run->work->id, run->work->lease);
 
-    change->name.kind = NGX_HTTP_CONDUIT_ANY;
-    change->lease = run->work->lease;
     change->event = event;
-    change->progress = -1;
-    change->eta = -1;
 }
 
 

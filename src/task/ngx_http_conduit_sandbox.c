@@ -220,7 +220,7 @@ ngx_http_conduit_sandbox_show(ngx_http_conduit_sandbox_t *sb,
 
     work = sb->work;
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_http_conduit_change_task(&change, work->id, work->lease);
 
     change.event = work->started ? CONDUIT_EV_PROGRESS : CONDUIT_EV_START;
     change.progress = progress;
@@ -244,12 +244,10 @@ ngx_http_conduit_sandbox_fail(ngx_http_conduit_work_t *work, ngx_uint_t error)
 {
     ngx_http_conduit_change_t  change;
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_http_conduit_change_task(&change, work->id, work->lease);
 
     change.event = CONDUIT_EV_FAIL;
     change.error_code = error;
-    change.progress = -1;
-    change.eta = -1;
 
     ngx_http_conduit_sandbox_change(work, &change);
 }
@@ -260,11 +258,9 @@ ngx_http_conduit_sandbox_forget(ngx_http_conduit_work_t *work)
 {
     ngx_http_conduit_change_t  change;
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_http_conduit_change_task(&change, work->id, work->lease);
 
     change.quiet = 1;
-    change.progress = -1;
-    change.eta = -1;
     change.step = NGX_HTTP_CONDUIT_STEP_NONE;
 
     ngx_http_conduit_sandbox_change(work, &change);
@@ -285,9 +281,6 @@ ngx_http_conduit_sandbox_change(ngx_http_conduit_work_t *work,
     work->outcome.data = work;
 
     change->outcome = &work->outcome;
-    change->lease = work->lease;
-    change->name.kind = NGX_HTTP_CONDUIT_ANY;
-    ngx_memcpy(change->name.id, work->id, NGX_HTTP_CONDUIT_ID_LEN);
 
     rc = ngx_http_conduit_task_advance(work->cdmcf, change, NULL, NULL);
 
@@ -528,11 +521,9 @@ ngx_http_conduit_sandbox_complete(ngx_http_conduit_sandbox_t *sb)
         return;
     }
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
+    ngx_http_conduit_change_task(&change, work->id, work->lease);
 
     change.event = CONDUIT_EV_COMPLETE;
-    change.progress = -1;
-    change.eta = -1;
     change.results = sb->results;
     change.nresults = sb->n;
 

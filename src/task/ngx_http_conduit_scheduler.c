@@ -345,13 +345,8 @@ ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
 {
     ngx_http_conduit_change_t  change;
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
-    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+    ngx_http_conduit_change_task(&change, id, lease);
 
-    change.name.kind = NGX_HTTP_CONDUIT_ANY;
-    change.lease = lease;
-    change.progress = -1;
-    change.eta = -1;
     change.once = 1;
     change.event = CONDUIT_EV_FAIL;
     change.error_code = code;
@@ -376,13 +371,8 @@ ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine, u_char *id,
         return;
     }
 
-    ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
-    ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+    ngx_http_conduit_change_task(&change, id, lease);
 
-    change.name.kind = NGX_HTTP_CONDUIT_ANY;
-    change.lease = lease;
-    change.progress = -1;
-    change.eta = -1;
     change.attempt = 1;
     change.event = CONDUIT_EV_REQUEUE;
     change.step = NGX_HTTP_CONDUIT_STEP_QUEUED;

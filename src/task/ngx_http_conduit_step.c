@@ -334,13 +334,8 @@ ngx_http_conduit_step_perform(ngx_http_conduit_engine_t *engine, u_char *id,
 
         /* no memory, or the task has just ended */
 
-        ngx_memzero(&change, sizeof(ngx_http_conduit_change_t));
-        ngx_memcpy(change.name.id, id, NGX_HTTP_CONDUIT_ID_LEN);
+        ngx_http_conduit_change_task(&change, id, lease);
 
-        change.name.kind = NGX_HTTP_CONDUIT_ANY;
-        change.lease = lease;
-        change.progress = -1;
-        change.eta = -1;
         change.event = CONDUIT_EV_FAIL;
         change.error_code = CONDUIT_ERR_INTERNAL_ERROR;
 

@@ -275,6 +275,15 @@ ngx_uint_t ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
 
 
 /*
+ * A change that says nothing yet.  change_task() also names the task, of any
+ * key, and the lease of whoever makes the change, or 0.
+ */
+void ngx_http_conduit_change_init(ngx_http_conduit_change_t *change);
+void ngx_http_conduit_change_task(ngx_http_conduit_change_t *change,
+    u_char *id, uint64_t lease);
+
+
+/*
  * The one door: checks the transition, raises the sequence, writes the
  * document, commits, wakes whoever watches.  A change that shows nothing new
  * only moves the step.  view, if not NULL, gets the task as it is afterwards.
