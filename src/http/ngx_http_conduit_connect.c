@@ -135,29 +135,18 @@ ngx_http_conduit_connect_header(ngx_http_request_t *r)
 {
     static ngx_str_t  cache = ngx_string("no-cache, no-store");
     static ngx_str_t  pragma = ngx_string("no-cache");
-    static ngx_str_t  buffering = ngx_string("no");
     static ngx_str_t  identity = ngx_string("identity");
 
     ngx_http_conduit_ctx(r)->own = 1;
 
     if (ngx_http_conduit_header(r, "Cache-Control", &cache) != NGX_OK
         || ngx_http_conduit_header(r, "Pragma", &pragma) != NGX_OK
-        || ngx_http_conduit_header(r, "Content-Encoding", &identity) != NGX_OK
-        || ngx_http_conduit_header(r, "X-Accel-Buffering", &buffering)
-           != NGX_OK)
+        || ngx_http_conduit_header(r, "Content-Encoding", &identity) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = -1;
-    r->disable_not_modified = 1;
-
-    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    return ngx_http_send_header(r);
+    return ngx_http_conduit_event_stream(r);
 }
 
 

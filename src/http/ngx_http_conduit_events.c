@@ -58,8 +58,6 @@ static ngx_int_t ngx_http_conduit_events_next(
 static ngx_int_t ngx_http_conduit_events_text(
     ngx_http_conduit_events_t *events, ngx_http_conduit_view_t *view,
     ngx_pool_t *pool, ngx_str_t *event);
-static void ngx_http_conduit_events_note(ngx_http_request_t *r,
-    ngx_http_conduit_view_t *view);
 static ngx_int_t ngx_http_conduit_events_send(
     ngx_http_conduit_events_t *events, ngx_str_t *text);
 static ngx_int_t ngx_http_conduit_events_sent(
@@ -186,30 +184,15 @@ ngx_http_conduit_events_create(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_conduit_events_header(ngx_http_request_t *r)
 {
-    ngx_http_conduit_ctx_t  *ctx;
-
     static ngx_str_t  store = ngx_string("no-store");
-    static ngx_str_t  buffering = ngx_string("no");
 
-    ctx = ngx_http_conduit_ctx(r);
-    ctx->own = 1;
+    ngx_http_conduit_ctx(r)->own = 1;
 
-    if (ngx_http_conduit_header(r, "Cache-Control", &store) != NGX_OK
-        || ngx_http_conduit_header(r, "X-Accel-Buffering", &buffering)
-           != NGX_OK)
-    {
+    if (ngx_http_conduit_header(r, "Cache-Control", &store) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = -1;
-    r->disable_not_modified = 1;
-
-    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-
-    return ngx_http_send_header(r);
+    return ngx_http_conduit_event_stream(r);
 }
 
 
@@ -483,30 +466,9 @@ ngx_http_conduit_events_text(ngx_http_conduit_events_t *events,
 
     event->len = p - event->data;
 
-    ngx_http_conduit_events_note(events->request, view);
+    ngx_http_conduit_status_words(events->request, view);
 
     return NGX_OK;
-}
-
-
-/* for the variables; the words are static, the view is soon gone */
-
-static void
-ngx_http_conduit_events_note(ngx_http_request_t *r,
-    ngx_http_conduit_view_t *view)
-{
-    const conduit_str_t     *word;
-    ngx_http_conduit_ctx_t  *ctx;
-
-    ctx = ngx_http_conduit_ctx(r);
-
-    word = conduit_status_word(view->status, CONDUIT_WORDS_PLAIN);
-    ctx->task_status.len = word->len;
-    ctx->task_status.data = word->data;
-
-    word = conduit_error_word(view->error_code);
-    ctx->error_code.len = word->len;
-    ctx->error_code.data = word->data;
 }
 
 

@@ -47,5 +47,9 @@ ngx_uint_t ngx_http_conduit_status_include(ngx_http_request_t *r);
 void ngx_http_conduit_status_note(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view);
 
+/* the same of a view that is soon gone: words only, which are static */
+void ngx_http_conduit_status_words(ngx_http_request_t *r,
+    ngx_http_conduit_view_t *view);
+
 
 #endif /* _NGX_HTTP_CONDUIT_GENERATIONS_H_INCLUDED_ */

@@ -74,6 +74,29 @@ ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
+ngx_int_t
+ngx_http_conduit_event_stream(ngx_http_request_t *r)
+{
+    static ngx_str_t  buffering = ngx_string("no");
+
+    if (ngx_http_conduit_header(r, "X-Accel-Buffering", &buffering)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = -1;
+    r->disable_not_modified = 1;
+
+    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    return ngx_http_send_header(r);
+}
+
+
 /*
  * A body that nobody has read is thrown away.  A client that waits for
  * "100 Continue" is not made to send it first; as it may do so or not,

@@ -77,6 +77,9 @@ ngx_int_t ngx_http_conduit_reply(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_conduit_reply_as(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body);
 
+/* the header only, of events that are not to be held back on their way */
+ngx_int_t ngx_http_conduit_event_stream(ngx_http_request_t *r);
+
 /*
  * The error object.  The type follows from the status; code and param may be
  * NULL for null.  fmt as of ngx_sprintf(), at most 512 bytes.  The body of the

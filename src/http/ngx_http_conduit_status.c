@@ -204,6 +204,21 @@ void
 ngx_http_conduit_status_note(ngx_http_request_t *r,
     ngx_http_conduit_view_t *view)
 {
+    ngx_http_conduit_ctx_t  *ctx;
+
+    ctx = ngx_http_conduit_ctx(r);
+
+    ngx_http_conduit_status_words(r, view);
+
+    ctx->model.len = view->model_len - 2;
+    ctx->model.data = view->document.data + view->model_off + 1;
+}
+
+
+void
+ngx_http_conduit_status_words(ngx_http_request_t *r,
+    ngx_http_conduit_view_t *view)
+{
     const conduit_str_t     *word;
     ngx_http_conduit_ctx_t  *ctx;
 
@@ -216,9 +231,6 @@ ngx_http_conduit_status_note(ngx_http_request_t *r,
     word = conduit_error_word(view->error_code);
     ctx->error_code.len = word->len;
     ctx->error_code.data = word->data;
-
-    ctx->model.len = view->model_len - 2;
-    ctx->model.data = view->document.data + view->model_off + 1;
 }
 
 
