@@ -12,6 +12,8 @@
 
 
 static conduit_request_t *conduit_parse_block(conduit_parse_t *ps);
+static int conduit_parse_look(conduit_parse_t *ps,
+    conduit_request_t *request);
 static int conduit_parse_target(conduit_parse_t *ps,
     const conduit_str_t *pointer);
 static int conduit_parse_source(conduit_parse_t *ps, conduit_field_t *field);
@@ -125,31 +127,22 @@ conduit_parse_submit(conduit_parse_t *ps)
 int
 conduit_parse_poll(conduit_parse_t *ps)
 {
-    conduit_provider_t  *p;
-
-    p = ps->provider;
-
-    if (ps->n == 4) {
-
-        if (!conduit_parse_is(&ps->args[3], "json")) {
-            return conduit_parse_error(ps, "knows \"json\" only after the"
-                                       " URL");
-        }
-
-        p->poll.encoding = CONDUIT_BODY_JSON;
-    }
-
-    return conduit_parse_request(ps, 1, &p->poll);
+    return conduit_parse_look(ps, &ps->provider->poll);
 }
 
 
 int
 conduit_parse_fetch(conduit_parse_t *ps)
 {
-    conduit_provider_t  *p;
+    return conduit_parse_look(ps, &ps->provider->fetch);
+}
 
-    p = ps->provider;
 
+/* METHOD URL [json] */
+
+static int
+conduit_parse_look(conduit_parse_t *ps, conduit_request_t *request)
+{
     if (ps->n == 4) {
 
         if (!conduit_parse_is(&ps->args[3], "json")) {
@@ -157,10 +150,10 @@ conduit_parse_fetch(conduit_parse_t *ps)
                                        " URL");
         }
 
-        p->fetch.encoding = CONDUIT_BODY_JSON;
+        request->encoding = CONDUIT_BODY_JSON;
     }
 
-    return conduit_parse_request(ps, 1, &p->fetch);
+    return conduit_parse_request(ps, 1, request);
 }
 
 
