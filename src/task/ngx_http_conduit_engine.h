@@ -133,6 +133,7 @@ struct ngx_http_conduit_engine_s {
     u_char                            scratch[NGX_HTTP_CONDUIT_SCRATCH];
 };
 
+
 /* the cells to tell of a change, and whether this process is among them */
 
 typedef struct {
@@ -149,12 +150,12 @@ void ngx_http_conduit_news_task_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news);
 void ngx_http_conduit_news_claims_locked(ngx_http_conduit_engine_t *engine,
     ngx_http_conduit_task_node_t *node, ngx_http_conduit_news_t *news);
+void ngx_http_conduit_news_spread(ngx_http_conduit_engine_t *engine,
+    u_char *id, ngx_http_conduit_news_t *news);
+
 /* does another host want to know, and has asked for it of late? */
 
 ngx_uint_t ngx_http_conduit_news_followed(ngx_msec_t until);
-
-void ngx_http_conduit_news_spread(ngx_http_conduit_engine_t *engine,
-    u_char *id, ngx_http_conduit_news_t *news);
 
 /* gives back the slot of a task, which a waiting claim may now take */
 

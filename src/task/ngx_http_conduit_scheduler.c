@@ -25,13 +25,13 @@ static void ngx_http_conduit_scheduler_tick(ngx_event_t *ev);
 static void ngx_http_conduit_scheduler_leave(ngx_http_conduit_engine_t *engine);
 static void ngx_http_conduit_scheduler_rings(ngx_event_t *ev);
 static void ngx_http_conduit_scheduler_turn(ngx_event_t *ev);
-static void ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
-    ngx_uint_t provider);
-static ngx_uint_t ngx_http_conduit_due_orphan(
+static void ngx_http_conduit_scheduler_orphans(
+    ngx_http_conduit_engine_t *engine, ngx_uint_t provider);
+static ngx_uint_t ngx_http_conduit_scheduler_orphan(
     ngx_http_conduit_engine_t *engine, ngx_uint_t provider, u_char *id);
-static ngx_int_t ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine,
-    u_char *id, uint64_t lease, conduit_error_code_e code);
-static void ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine,
+static ngx_int_t ngx_http_conduit_scheduler_fail(
+    ngx_http_conduit_engine_t *engine, u_char *id, conduit_error_code_e code);
+static void ngx_http_conduit_scheduler_lapse(ngx_http_conduit_engine_t *engine,
     u_char *id, uint64_t lease);
 
 
@@ -161,7 +161,7 @@ ngx_http_conduit_scheduler_tick(ngx_event_t *ev)
             ngx_http_conduit_pump(engine, i);
 
         } else {
-            ngx_http_conduit_due_orphans(engine, i);
+            ngx_http_conduit_scheduler_orphans(engine, i);
         }
     }
 
@@ -248,22 +248,22 @@ ngx_http_conduit_scheduler_turn(ngx_event_t *ev)
             break;
 
         case NGX_HTTP_CONDUIT_DUE_TIMEOUT:
-            (void) ngx_http_conduit_due_fail(engine, id, 0,
-                                             CONDUIT_ERR_TIMEOUT);
+            (void) ngx_http_conduit_scheduler_fail(engine, id,
+                                                   CONDUIT_ERR_TIMEOUT);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_GONE:
-            (void) ngx_http_conduit_due_fail(engine, id, 0,
+            (void) ngx_http_conduit_scheduler_fail(engine, id,
                                              CONDUIT_ERR_PROVIDER_UNAVAILABLE);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_TRIED:
-            (void) ngx_http_conduit_due_fail(engine, id, 0,
+            (void) ngx_http_conduit_scheduler_fail(engine, id,
                                              CONDUIT_ERR_PROVIDER_UNKNOWN);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_LAPSE:
-            ngx_http_conduit_due_lapse(engine, id, lease);
+            ngx_http_conduit_scheduler_lapse(engine, id, lease);
             break;
 
         case NGX_HTTP_CONDUIT_DUE_AGAIN:
@@ -281,7 +281,7 @@ ngx_http_conduit_scheduler_turn(ngx_event_t *ev)
 /* tasks that wait for a provider which a reload has taken away */
 
 static void
-ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
+ngx_http_conduit_scheduler_orphans(ngx_http_conduit_engine_t *engine,
     ngx_uint_t provider)
 {
     u_char      id[NGX_HTTP_CONDUIT_ID_LEN];
@@ -289,8 +289,8 @@ ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
 
     for (i = 0; i < NGX_HTTP_CONDUIT_TURN; i++) {
 
-        if (!ngx_http_conduit_due_orphan(engine, provider, id)
-            || ngx_http_conduit_due_fail(engine, id, 0,
+        if (!ngx_http_conduit_scheduler_orphan(engine, provider, id)
+            || ngx_http_conduit_scheduler_fail(engine, id,
                                          CONDUIT_ERR_PROVIDER_UNAVAILABLE)
                == NGX_ERROR)
         {
@@ -301,7 +301,7 @@ ngx_http_conduit_due_orphans(ngx_http_conduit_engine_t *engine,
 
 
 static ngx_uint_t
-ngx_http_conduit_due_orphan(ngx_http_conduit_engine_t *engine,
+ngx_http_conduit_scheduler_orphan(ngx_http_conduit_engine_t *engine,
     ngx_uint_t provider, u_char *id)
 {
     conduit_rank_node_t           *first;
@@ -340,12 +340,12 @@ ngx_http_conduit_due_orphan(ngx_http_conduit_engine_t *engine,
 
 
 static ngx_int_t
-ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
-    uint64_t lease, conduit_error_code_e code)
+ngx_http_conduit_scheduler_fail(ngx_http_conduit_engine_t *engine, u_char *id,
+    conduit_error_code_e code)
 {
     ngx_http_conduit_change_t  change;
 
-    ngx_http_conduit_change_task(&change, id, lease);
+    ngx_http_conduit_change_task(&change, id, 0);
 
     change.once = 1;
     change.event = CONDUIT_EV_FAIL;
@@ -358,7 +358,7 @@ ngx_http_conduit_due_fail(ngx_http_conduit_engine_t *engine, u_char *id,
 /* a pulling worker has been silent for too long: the next one may try */
 
 static void
-ngx_http_conduit_due_lapse(ngx_http_conduit_engine_t *engine, u_char *id,
+ngx_http_conduit_scheduler_lapse(ngx_http_conduit_engine_t *engine, u_char *id,
     uint64_t lease)
 {
     ngx_http_conduit_change_t  change;
