@@ -307,6 +307,7 @@ void ngx_http_conduit_announce_owner(ngx_http_conduit_main_conf_t *cdmcf,
 
 void ngx_http_conduit_announce_hooks(ngx_http_conduit_redis_t *redis,
     u_char *id, ngx_uint_t begins);
+
 void ngx_http_conduit_cluster_publish(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *channel, ngx_str_t *message);
 
@@ -315,9 +316,7 @@ void ngx_http_conduit_cluster_publish(ngx_http_conduit_cluster_t *cluster,
 void ngx_http_conduit_cluster_tell(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *owner, const char *word, u_char *id);
 
-/* a message of a task's or key's channel */
-
-/* returns who has the task, by the message */
+/* a message of a task's or key's channel; returns who has the task, by it */
 
 ngx_str_t ngx_http_conduit_announced(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *payload);
@@ -343,13 +342,14 @@ ngx_int_t ngx_http_conduit_follow_join(ngx_http_conduit_cluster_t *cluster,
 ngx_int_t ngx_http_conduit_follow_begin(ngx_http_conduit_follow_t *follow);
 ngx_int_t ngx_http_conduit_follow_read(ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_ask(ngx_http_conduit_follow_t *follow);
-/* for owners to tell what Redis does not know, or to be late with that */
-void ngx_http_conduit_follow_await(ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_ready(ngx_http_conduit_follow_t *follow,
     ngx_int_t rc);
 void ngx_http_conduit_follow_end(ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_channel(ngx_http_conduit_follow_t *follow,
     const char *command);
+
+/* for owners to tell what Redis does not know, or to be late with that */
+void ngx_http_conduit_follow_await(ngx_http_conduit_follow_t *follow);
 
 /* reads the tasks of a key; NGX_OK: ready() is called later */
 ngx_int_t ngx_http_conduit_follow_index(ngx_http_conduit_follow_t *follow);

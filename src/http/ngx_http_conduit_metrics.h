@@ -44,12 +44,13 @@ void ngx_http_conduit_metrics_gauge(ngx_http_conduit_metrics_t *m,
     const char *name, const char *help, size_t value);
 void ngx_http_conduit_metrics_head(ngx_http_conduit_metrics_t *m,
     const char *name, const char *type, const char *help);
+void ngx_http_conduit_metrics_print(ngx_http_conduit_metrics_t *m,
+    const char *fmt, ...);
+
 /* times in ms; counts has one more element than there are bounds */
 void ngx_http_conduit_metrics_histogram(ngx_http_conduit_metrics_t *m,
     const char *name, const char *labels, const ngx_uint_t *bounds,
     ngx_uint_t n, ngx_atomic_t *counts, ngx_atomic_t *sum);
-void ngx_http_conduit_metrics_print(ngx_http_conduit_metrics_t *m,
-    const char *fmt, ...);
 
 
 #endif /* _NGX_HTTP_CONDUIT_METRICS_H_INCLUDED_ */

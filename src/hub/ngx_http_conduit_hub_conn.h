@@ -489,9 +489,10 @@ void ngx_http_conduit_hub_resume_ack(ngx_http_conduit_hub_conn_t *conn);
 
 void ngx_http_conduit_hub_ws_close(ngx_http_conduit_hub_conn_t *conn,
     ngx_uint_t code);
+void ngx_http_conduit_hub_ws_wait(ngx_http_conduit_hub_conn_t *conn);
+
 /* reads what has come while nobody was listening */
 void ngx_http_conduit_hub_listen(ngx_http_conduit_hub_conn_t *conn);
-void ngx_http_conduit_hub_ws_wait(ngx_http_conduit_hub_conn_t *conn);
 
 
 /* one message of the client, whole; NGX_OK or NGX_ERROR: close */
@@ -532,11 +533,12 @@ void ngx_http_conduit_hub_unsubscribe(ngx_http_conduit_hub_conn_t *conn,
     u_char *id);
 ngx_int_t ngx_http_conduit_hub_subscribe_all(
     ngx_http_conduit_hub_conn_t *conn, ngx_uint_t events);
+void ngx_http_conduit_hub_unsubscribe_all(ngx_http_conduit_hub_conn_t *conn);
+void ngx_http_conduit_hub_subs_free(ngx_http_conduit_hub_conn_t *conn);
+
 /* is it subscribed to this task by itself? */
 ngx_uint_t ngx_http_conduit_hub_subscribed(ngx_http_conduit_hub_conn_t *conn,
     u_char *id);
-void ngx_http_conduit_hub_unsubscribe_all(ngx_http_conduit_hub_conn_t *conn);
-void ngx_http_conduit_hub_subs_free(ngx_http_conduit_hub_conn_t *conn);
 
 /* the current state, after subscribe() */
 void ngx_http_conduit_hub_sub_look(ngx_http_conduit_hub_sub_t *sub);

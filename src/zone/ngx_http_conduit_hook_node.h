@@ -93,6 +93,7 @@ typedef struct {
 ngx_int_t ngx_http_conduit_hook_claim_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_hook_conf_t *conf, ngx_http_conduit_hook_claim_t *claim,
     u_char *buf, size_t size, ngx_msec_t *wait);
+
 /* NGX_DECLINED: the lease is gone */
 ngx_int_t ngx_http_conduit_hook_copy_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_hook_claim_t *claim, u_char *buf);

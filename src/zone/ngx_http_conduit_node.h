@@ -44,14 +44,14 @@ void ngx_http_conduit_node_link_locked(ngx_http_conduit_zone_t *zone,
  */
 void ngx_http_conduit_node_draft_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
-/* a draft, too */
-ngx_http_conduit_task_node_t *ngx_http_conduit_node_any_locked(
-    ngx_http_conduit_zone_t *zone, u_char *id);
-
 ngx_http_conduit_task_node_t *ngx_http_conduit_node_drafted_locked(
     ngx_http_conduit_zone_t *zone, u_char *id, uint64_t lease);
 void ngx_http_conduit_node_publish_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
+
+/* a task or a draft */
+ngx_http_conduit_task_node_t *ngx_http_conduit_node_any_locked(
+    ngx_http_conduit_zone_t *zone, u_char *id);
 
 /* one more task: in the order of creation, also with those of other hosts */
 uint64_t ngx_http_conduit_node_number_locked(ngx_http_conduit_zone_t *zone);
@@ -81,11 +81,12 @@ void ngx_http_conduit_node_due_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 void ngx_http_conduit_node_own_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node, ngx_uint_t cell);
+void ngx_http_conduit_node_slot_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t on);
+
 /* the task has changed: it is now the last in the order of changes */
 void ngx_http_conduit_node_changed_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
-void ngx_http_conduit_node_slot_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_uint_t on);
 
 
 #endif /* _NGX_HTTP_CONDUIT_NODE_H_INCLUDED_ */

@@ -709,24 +709,27 @@ void ngx_http_conduit_undo_locked(ngx_http_conduit_zone_t *zone);
 
 ngx_int_t ngx_http_conduit_text_set_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text, u_char *data, size_t len);
+void ngx_http_conduit_text_free_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_text_t *text);
+u_char *ngx_http_conduit_text_copy_locked(ngx_http_conduit_text_t *text,
+    u_char *dst);
+u_char *ngx_http_conduit_text_slice_locked(ngx_http_conduit_text_t *text,
+    u_char *dst, size_t off, size_t len);
+
 /* room for that text is taken beforehand, unless it fits in the place */
 ngx_int_t ngx_http_conduit_text_reserve_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text, ngx_http_conduit_text_t *fresh,
     u_char *data, size_t len);
 void ngx_http_conduit_text_replace_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text, ngx_http_conduit_text_t *fresh);
+
 /* puts a text that is not longer in the place of another, without memory */
 void ngx_http_conduit_text_shrink_locked(ngx_http_conduit_text_t *text,
     u_char *data, size_t len);
-void ngx_http_conduit_text_free_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_text_t *text);
+
 /* all of the new part, or none */
 ngx_int_t ngx_http_conduit_text_append_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_text_t *text, u_char *data, size_t len);
-u_char *ngx_http_conduit_text_copy_locked(ngx_http_conduit_text_t *text,
-    u_char *dst);
-u_char *ngx_http_conduit_text_slice_locked(ngx_http_conduit_text_t *text,
-    u_char *dst, size_t off, size_t len);
 
 
 /* cells: one per process, found again by pid */
