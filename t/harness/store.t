@@ -416,5 +416,38 @@ def test_clock(t):
         t.ok(True, 'it goes on')
 
 
+def test_swept(t):
+    """Idempotency-Keys of yesterday leave the file as fast as others come."""
+
+    def ask(names):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda name: api.alice.image(
+                'sandbox:duration=0 sandbox:error=provider_error',
+                headers={'Idempotency-Key': name}), names))
+
+    old = ['old %d' % i for i in range(1800)]
+
+    with Api(t, workers=1, http=STORE + 'conduit_task_ttl 1s;',
+             start=False) as api:
+        at(api, 0)
+        ask(old)
+        wait_for(lambda: not api.alice.list().json()['data'], 30)
+
+        for hours in 0, 0, 25:
+            api.stop()
+            at(api, hours)
+
+        ask('new %d' % i for i in range(700))
+
+        # what is in the file still would hold again
+
+        for hours in 25, 0:
+            api.stop()
+            at(api, hours)
+
+        replayed = [r.header('idempotency-replayed') for r in ask(old)]
+        t.eq(replayed.count('true'), 0, 'all have left it')
+
+
 run(test_restart, test_ttl, test_keys, test_sequences, test_timeout, test_reload,
-    test_upgrade, test_webhooks, test_clock)
+    test_upgrade, test_webhooks, test_clock, test_swept)
