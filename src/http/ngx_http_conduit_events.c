@@ -65,6 +65,7 @@ static ngx_int_t ngx_http_conduit_events_sent(
 static void ngx_http_conduit_events_end(ngx_http_conduit_events_t *events,
     ngx_int_t rc);
 static void ngx_http_conduit_events_cleanup(void *data);
+static void ngx_http_conduit_events_stop(ngx_http_conduit_events_t *events);
 
 
 static ngx_str_t  ngx_http_conduit_events_comment = ngx_string(":\n\n");
@@ -552,12 +553,7 @@ ngx_http_conduit_events_sent(ngx_http_conduit_events_t *events)
 static void
 ngx_http_conduit_events_end(ngx_http_conduit_events_t *events, ngx_int_t rc)
 {
-    ngx_http_conduit_watch_del(events->cdmcf, &events->watcher);
-    ngx_conduit_drain_del(&events->drain);
-
-    if (events->timer.timer_set) {
-        ngx_del_timer(&events->timer);
-    }
+    ngx_http_conduit_events_stop(events);
 
     ngx_http_finalize_request(events->request, rc);
 }
@@ -568,15 +564,22 @@ ngx_http_conduit_events_cleanup(void *data)
 {
     ngx_http_conduit_events_t  *events = data;
 
+    ngx_http_conduit_events_stop(events);
+
+    if (events->data) {
+        ngx_free(events->data);
+        events->data = NULL;
+    }
+}
+
+
+static void
+ngx_http_conduit_events_stop(ngx_http_conduit_events_t *events)
+{
     ngx_http_conduit_watch_del(events->cdmcf, &events->watcher);
     ngx_conduit_drain_del(&events->drain);
 
     if (events->timer.timer_set) {
         ngx_del_timer(&events->timer);
-    }
-
-    if (events->data) {
-        ngx_free(events->data);
-        events->data = NULL;
     }
 }
