@@ -21,8 +21,8 @@ typedef struct {
 } ngx_http_conduit_listing_t;
 
 
-typedef ngx_int_t (*ngx_http_conduit_arg_pt)(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
+typedef ngx_int_t (*ngx_http_conduit_arg_pt)(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
 
 typedef struct {
     ngx_str_t                         name;
@@ -31,18 +31,18 @@ typedef struct {
 } ngx_http_conduit_arg_t;
 
 
-static ngx_int_t ngx_http_conduit_arg_limit(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
-static ngx_int_t ngx_http_conduit_arg_status(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
-static ngx_int_t ngx_http_conduit_arg_type(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
-static ngx_int_t ngx_http_conduit_arg_order(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
-static ngx_int_t ngx_http_conduit_arg_after(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
-static ngx_int_t ngx_http_conduit_arg_model(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_arg_limit(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_arg_status(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_arg_type(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_arg_order(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_arg_after(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
+static ngx_int_t ngx_http_conduit_arg_model(ngx_str_t *value,
+    ngx_http_conduit_page_t *page);
 static ngx_int_t ngx_http_conduit_list_args(ngx_http_request_t *r,
     ngx_http_conduit_page_t *page);
 static void ngx_http_conduit_list_resume(void *data, ngx_int_t rc);
@@ -216,7 +216,7 @@ ngx_http_conduit_list_args(ngx_http_request_t *r,
             continue;
         }
 
-        rc = arg->set(r, &value, page);
+        rc = arg->set(&value, page);
 
         if (rc == NGX_DECLINED) {
             return ngx_http_conduit_list_bad(r, arg);
@@ -322,8 +322,7 @@ ngx_http_conduit_list_id(u_char *p, const char *name,
 
 
 static ngx_int_t
-ngx_http_conduit_arg_limit(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_conduit_page_t *page)
+ngx_http_conduit_arg_limit(ngx_str_t *value, ngx_http_conduit_page_t *page)
 {
     ngx_int_t  n;
 
@@ -340,8 +339,7 @@ ngx_http_conduit_arg_limit(ngx_http_request_t *r, ngx_str_t *value,
 
 
 static ngx_int_t
-ngx_http_conduit_arg_status(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_conduit_page_t *page)
+ngx_http_conduit_arg_status(ngx_str_t *value, ngx_http_conduit_page_t *page)
 {
     conduit_status_e  status;
 
@@ -356,8 +354,7 @@ ngx_http_conduit_arg_status(ngx_http_request_t *r, ngx_str_t *value,
 
 
 static ngx_int_t
-ngx_http_conduit_arg_type(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_conduit_page_t *page)
+ngx_http_conduit_arg_type(ngx_str_t *value, ngx_http_conduit_page_t *page)
 {
     conduit_kind_e  kind;
 
@@ -372,8 +369,7 @@ ngx_http_conduit_arg_type(ngx_http_request_t *r, ngx_str_t *value,
 
 
 static ngx_int_t
-ngx_http_conduit_arg_order(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_conduit_page_t *page)
+ngx_http_conduit_arg_order(ngx_str_t *value, ngx_http_conduit_page_t *page)
 {
     if (value->len == 3 && ngx_strncmp(value->data, "asc", 3) == 0) {
         page->ascending = 1;
@@ -390,8 +386,7 @@ ngx_http_conduit_arg_order(ngx_http_request_t *r, ngx_str_t *value,
 
 
 static ngx_int_t
-ngx_http_conduit_arg_after(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_conduit_page_t *page)
+ngx_http_conduit_arg_after(ngx_str_t *value, ngx_http_conduit_page_t *page)
 {
     if (conduit_uuid_parse(page->id, value->data, value->len) != CONDUIT_OK) {
         return NGX_DECLINED;
@@ -406,8 +401,7 @@ ngx_http_conduit_arg_after(ngx_http_request_t *r, ngx_str_t *value,
 /* models are compared by their JSON text, as it stands in documents */
 
 static ngx_int_t
-ngx_http_conduit_arg_model(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_conduit_page_t *page)
+ngx_http_conduit_arg_model(ngx_str_t *value, ngx_http_conduit_page_t *page)
 {
     u_char  *p, *src, *dst;
 
@@ -415,7 +409,7 @@ ngx_http_conduit_arg_model(ngx_http_request_t *r, ngx_str_t *value,
         return NGX_DECLINED;
     }
 
-    p = ngx_pnalloc(r->pool, value->len + 2);
+    p = ngx_pnalloc(page->pool, value->len + 2);
     if (p == NULL) {
         return NGX_ERROR;
     }

@@ -346,8 +346,8 @@ ngx_int_t ngx_http_conduit_redis_put(ngx_http_conduit_redis_t *redis,
 ngx_int_t ngx_http_conduit_redis_create(ngx_http_conduit_redis_t *redis,
     ngx_http_conduit_record_t *record, ngx_conduit_redis_call_pt handler,
     void *data);
-ngx_int_t ngx_http_conduit_redis_created(ngx_http_conduit_redis_t *redis,
-    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_used_t *used);
+ngx_int_t ngx_http_conduit_redis_created(ngx_conduit_redis_reply_t *reply,
+    ngx_http_conduit_used_t *used);
 
 /*
  * This process waits for the end of a synchronous create from now on, which

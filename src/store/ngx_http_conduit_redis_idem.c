@@ -145,8 +145,8 @@ ngx_http_conduit_redis_create_args(ngx_http_conduit_redis_t *redis,
 
 
 ngx_int_t
-ngx_http_conduit_redis_created(ngx_http_conduit_redis_t *redis,
-    ngx_conduit_redis_reply_t *reply, ngx_http_conduit_used_t *used)
+ngx_http_conduit_redis_created(ngx_conduit_redis_reply_t *reply,
+    ngx_http_conduit_used_t *used)
 {
     switch (ngx_conduit_redis_type(reply)) {
 

@@ -222,12 +222,9 @@ ngx_http_conduit_commit_created(void *data, ngx_conduit_redis_reply_t *reply)
 {
     ngx_http_conduit_commit_t  *commit = data;
 
-    ngx_int_t                  rc;
-    ngx_http_conduit_redis_t  *redis;
+    ngx_int_t  rc;
 
-    redis = commit->redis;
-
-    rc = ngx_http_conduit_redis_created(redis, reply, commit->used);
+    rc = ngx_http_conduit_redis_created(reply, commit->used);
 
     /* whoever made it waits for the end, or has to in somebody's place */
 
@@ -235,7 +232,7 @@ ngx_http_conduit_commit_created(void *data, ngx_conduit_redis_reply_t *reply)
         || (rc == NGX_DONE && commit->used->code == 0
             && !commit->used->busy && !commit->used->mismatch))
     {
-        ngx_http_conduit_redis_hold(redis, commit->digest);
+        ngx_http_conduit_redis_hold(commit->redis, commit->digest);
     }
 
     ngx_http_conduit_commit_end(commit, rc);
