@@ -19,6 +19,11 @@
 
 #define NGX_HTTP_CONDUIT_ANNOUNCE_MAX  131072
 
+/* what is published late: so much at once, of the last ms */
+
+#define NGX_HTTP_CONDUIT_ANNOUNCE_MISSED  1000
+#define NGX_HTTP_CONDUIT_ANNOUNCE_SINCE   30000
+
 
 typedef enum {
     NGX_HTTP_CONDUIT_ANNOUNCE_CHANGE,
@@ -44,6 +49,50 @@ void
 ngx_http_conduit_announce(ngx_http_conduit_main_conf_t *cdmcf, u_char *id)
 {
     ngx_http_conduit_announce_to(cdmcf, id, NGX_HTTP_CONDUIT_ANNOUNCE_CHANGE);
+}
+
+
+/*
+ * Who follows a key asks every few seconds, and may not have been heard at
+ * first: what has changed in that time, or while nothing could be published,
+ * has been read from Redis before it had changed there.
+ */
+
+void
+ngx_http_conduit_announce_key(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_key_node_t *key)
+{
+    ngx_uint_t                   n;
+    ngx_msec_t                   asked, followed, behind;
+    ngx_http_conduit_changed_t  *changed;
+
+    followed = key->followed;
+    asked = followed ? ngx_current_msec - followed + NGX_HTTP_CONDUIT_FOLLOWED
+                     : NGX_HTTP_CONDUIT_ANNOUNCE_SINCE;
+    behind = ngx_http_conduit_cluster_behind(cluster, asked);
+
+    key->followed = ngx_current_msec + NGX_HTTP_CONDUIT_FOLLOWED;
+
+    if (asked <= NGX_HTTP_CONDUIT_FOLLOWED && behind == 0) {
+        return;
+    }
+
+    changed = ngx_alloc(NGX_HTTP_CONDUIT_ANNOUNCE_MISSED
+                        * sizeof(ngx_http_conduit_changed_t), cluster->log);
+    if (changed == NULL) {
+        return;
+    }
+
+    asked = ngx_min(asked, NGX_HTTP_CONDUIT_ANNOUNCE_SINCE);
+
+    n = ngx_http_conduit_task_own(cluster->cdmcf, key, ngx_max(asked, behind),
+                                  changed, NGX_HTTP_CONDUIT_ANNOUNCE_MISSED);
+
+    while (n) {
+        ngx_http_conduit_announce(cluster->cdmcf, changed[--n].id);
+    }
+
+    ngx_free(changed);
 }
 
 

@@ -11,8 +11,14 @@
 
 #define NGX_HTTP_CONDUIT_LEADER_GONE  2500
 
+/* that Redis is silent is noticed so late, or that it is there again, ms */
+
+#define NGX_HTTP_CONDUIT_NOTICED      10000
+
 
 static void ngx_http_conduit_cluster_tick(ngx_event_t *ev);
+static void ngx_http_conduit_cluster_parted(
+    ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_cluster_lead(ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_cluster_listen(
     ngx_http_conduit_cluster_t *cluster);
@@ -156,6 +162,10 @@ ngx_http_conduit_cluster_tick(ngx_event_t *ev)
 
     cluster->ticks++;
 
+    if (!cluster->redis->calls.up || !cluster->redis->channels.up) {
+        ngx_http_conduit_cluster_parted(cluster);
+    }
+
     ngx_http_conduit_cluster_lead(cluster);
     ngx_http_conduit_follow_tick(cluster);
     ngx_http_conduit_redis_holds(cluster->redis);
@@ -172,6 +182,45 @@ ngx_http_conduit_cluster_tick(ngx_event_t *ev)
         ngx_http_conduit_idem_tick(cluster);
         ngx_http_conduit_lease_tick(cluster);
     }
+}
+
+
+/* some worker has no Redis, or had none until now */
+
+static void
+ngx_http_conduit_cluster_parted(ngx_http_conduit_cluster_t *cluster)
+{
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = cluster->cdmcf->zone.sh;
+
+    if (sh->united == 0
+        || (ngx_msec_int_t) (ngx_current_msec - sh->united)
+           > NGX_HTTP_CONDUIT_NOTICED)
+    {
+        sh->parted = ngx_current_msec - NGX_HTTP_CONDUIT_NOTICED;
+    }
+
+    sh->united = ngx_current_msec;
+}
+
+
+ngx_msec_t
+ngx_http_conduit_cluster_behind(ngx_http_conduit_cluster_t *cluster,
+    ngx_msec_t before)
+{
+    ngx_http_conduit_sh_t  *sh;
+
+    sh = cluster->cdmcf->zone.sh;
+
+    if (sh->united == 0
+        || (ngx_msec_int_t) (ngx_current_msec - sh->united)
+           > (ngx_msec_int_t) before)
+    {
+        return 0;
+    }
+
+    return ngx_current_msec - sh->parted;
 }
 
 
@@ -308,6 +357,8 @@ ngx_http_conduit_cluster_calls(ngx_http_conduit_redis_t *redis, ngx_uint_t up)
 
     cluster = redis->cluster;
 
+    ngx_http_conduit_cluster_parted(cluster);
+
     if (up) {
         cluster->connections++;
 
@@ -348,6 +399,7 @@ ngx_http_conduit_cluster_channels(ngx_http_conduit_redis_t *redis,
     cluster->listening = 0;
     cluster->answers = 0;
 
+    ngx_http_conduit_cluster_parted(cluster);
     ngx_http_conduit_follow_state(cluster, up);
 
     if (up) {
@@ -489,7 +541,7 @@ ngx_http_conduit_cluster_host(ngx_http_conduit_cluster_t *cluster,
         key = ngx_http_conduit_key_node(&cluster->cdmcf->zone, &word);
 
         if (key) {
-            key->followed = ngx_current_msec + NGX_HTTP_CONDUIT_FOLLOWED;
+            ngx_http_conduit_announce_key(cluster, key);
         }
 
         return;

@@ -298,6 +298,11 @@ void ngx_http_conduit_idem_again(ngx_http_conduit_cluster_t *cluster,
 void ngx_http_conduit_announce(ngx_http_conduit_main_conf_t *cdmcf,
     u_char *id);
 
+/* all tasks of a key are followed, and what was not told of them is missed */
+
+void ngx_http_conduit_announce_key(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_key_node_t *key);
+
 /* tells those who follow a task that its owner is this host now */
 
 void ngx_http_conduit_announce_owner(ngx_http_conduit_main_conf_t *cdmcf,
@@ -361,6 +366,10 @@ void ngx_http_conduit_follow_forget(ngx_http_conduit_cluster_t *cluster,
 void ngx_http_conduit_cluster_subscribe(ngx_http_conduit_cluster_t *cluster,
     const char *command, ngx_str_t *channel);
 void ngx_http_conduit_cluster_unheard(ngx_http_conduit_cluster_t *cluster);
+
+/* since this host was parted from Redis, ms; 0: that was over long before */
+ngx_msec_t ngx_http_conduit_cluster_behind(ngx_http_conduit_cluster_t *cluster,
+    ngx_msec_t before);
 
 
 #endif /* _NGX_HTTP_CONDUIT_PEERS_H_INCLUDED_ */

@@ -111,6 +111,44 @@ ngx_http_conduit_task_unfinished(ngx_http_conduit_main_conf_t *cdmcf,
 
 
 ngx_uint_t
+ngx_http_conduit_task_own(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, ngx_msec_t age,
+    ngx_http_conduit_changed_t *changed, ngx_uint_t n)
+{
+    uint64_t                       stamp;
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q, *head;
+    ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_task_node_t  *node;
+
+    i = 0;
+    zone = &cdmcf->zone;
+    head = &key->changes;
+
+    ngx_http_conduit_zone_lock(zone);
+
+    stamp = ngx_http_conduit_node_stamp_locked(zone, ngx_current_msec - age);
+
+    for (q = ngx_queue_last(head); q != head && i < n; q = ngx_queue_prev(q)) {
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
+
+        if (node->stamp <= stamp) {
+            break;
+        }
+
+        if (!node->remote) {
+            ngx_memcpy(changed[i].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+            changed[i++].stamp = node->stamp;
+        }
+    }
+
+    ngx_http_conduit_zone_unlock(zone);
+
+    return i;
+}
+
+
+ngx_uint_t
 ngx_http_conduit_task_told(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_key_node_t *key, uint64_t seen, int64_t *since,
     conduit_session_sub_t *told, ngx_uint_t n)

@@ -251,6 +251,12 @@ ngx_uint_t ngx_http_conduit_task_unfinished(
     ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_key_node_t *key,
     ngx_http_conduit_changed_t *changed, ngx_uint_t n, uint64_t *stamp);
 
+/* those of this host that have changed in the last ms, latest first */
+
+ngx_uint_t ngx_http_conduit_task_own(ngx_http_conduit_main_conf_t *cdmcf,
+    ngx_http_conduit_key_node_t *key, ngx_msec_t age,
+    ngx_http_conduit_changed_t *changed, ngx_uint_t n);
+
 /*
  * The same for a watcher that goes on at another host, whose stamps are others:
  * what it was told up to a stamp is told by sequences, of tasks that have not

@@ -13,6 +13,8 @@ static void ngx_http_conduit_node_hash_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_node_show_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
+static uint64_t ngx_http_conduit_node_next_stamp_locked(
+    ngx_http_conduit_zone_t *zone);
 static void ngx_http_conduit_node_chain_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_node_unhash_locked(ngx_http_conduit_zone_t *zone,
@@ -227,7 +229,7 @@ ngx_http_conduit_node_show_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_node_sort_locked(node);
 
     ngx_queue_insert_tail(&node->key->changes, &node->changed);
-    node->stamp = ++zone->sh->stamp;
+    node->stamp = ngx_http_conduit_node_next_stamp_locked(zone);
 
     if (!node->remote) {
         zone->sh->status[node->status]++;
@@ -476,11 +478,71 @@ ngx_http_conduit_node_own_locked(ngx_http_conduit_zone_t *zone,
 }
 
 
+/* processes see the time a little late */
+
+static uint64_t
+ngx_http_conduit_node_next_stamp_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_http_conduit_sh_t     *sh;
+    ngx_http_conduit_stamp_t  *last;
+
+    sh = zone->sh;
+    last = &sh->stamps[(sh->nstamps - 1) % NGX_HTTP_CONDUIT_STAMPS];
+
+    if (sh->nstamps == 0
+        || (ngx_msec_int_t) (ngx_current_msec - last->at)
+           >= NGX_HTTP_CONDUIT_STAMP_SPAN)
+    {
+        last = &sh->stamps[sh->nstamps++ % NGX_HTTP_CONDUIT_STAMPS];
+
+        last->at = ngx_current_msec;
+        last->stamp = sh->stamp;
+    }
+
+    return ++sh->stamp;
+}
+
+
+uint64_t
+ngx_http_conduit_node_stamp_locked(ngx_http_conduit_zone_t *zone,
+    ngx_msec_t since)
+{
+    uint64_t                   stamp;
+    ngx_uint_t                 i, n;
+    ngx_msec_int_t             behind;
+    ngx_http_conduit_sh_t     *sh;
+    ngx_http_conduit_stamp_t  *s;
+
+    sh = zone->sh;
+    stamp = sh->stamp;
+    n = ngx_min(sh->nstamps, NGX_HTTP_CONDUIT_STAMPS);
+
+    for (i = 1; i <= n; i++) {
+        s = &sh->stamps[(sh->nstamps - i) % NGX_HTTP_CONDUIT_STAMPS];
+        behind = (ngx_msec_int_t) (since - s->at);
+
+        /* whatever came later would have begun another one */
+
+        if (behind >= NGX_HTTP_CONDUIT_STAMP_SPAN) {
+            break;
+        }
+
+        stamp = s->stamp;
+
+        if (behind >= 0) {
+            break;
+        }
+    }
+
+    return stamp;
+}
+
+
 void
 ngx_http_conduit_node_changed_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node)
 {
-    node->stamp = ++zone->sh->stamp;
+    node->stamp = ngx_http_conduit_node_next_stamp_locked(zone);
 
     if (node->started == 0) {
         node->begun = 0;

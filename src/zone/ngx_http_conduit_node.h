@@ -85,6 +85,9 @@ void ngx_http_conduit_node_slot_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node, ngx_uint_t on);
 
 /* the task has changed: it is now the last in the order of changes */
+/* whatever has changed here since, two minutes at most, has a higher one */
+uint64_t ngx_http_conduit_node_stamp_locked(ngx_http_conduit_zone_t *zone,
+    ngx_msec_t since);
 void ngx_http_conduit_node_changed_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 

@@ -223,6 +223,17 @@ struct ngx_http_conduit_lane_s {
 };
 
 
+/* the last stamp before a time; the next such time is a second later, ms */
+
+#define NGX_HTTP_CONDUIT_STAMPS      128
+#define NGX_HTTP_CONDUIT_STAMP_SPAN  1000
+
+typedef struct {
+    ngx_msec_t                          at;
+    uint64_t                            stamp;
+} ngx_http_conduit_stamp_t;
+
+
 /* shards of the shared store, by the first byte of an id; bits of a mask */
 
 #define NGX_HTTP_CONDUIT_PARTS  64
@@ -629,6 +640,10 @@ typedef struct {
     ngx_uint_t                          unsaved;   /* any such tasks? */
     ngx_msec_t                          leased;    /* tasks, until */
     uint64_t                            unleased;  /* but for these shards */
+    ngx_http_conduit_stamp_t            stamps[NGX_HTTP_CONDUIT_STAMPS];
+    ngx_uint_t                          nstamps;   /* so far, in turn */
+    ngx_msec_t                          parted;    /* from the shared store, */
+    ngx_msec_t                          united;    /* until; 0: never */
     ngx_msec_t                          late;      /* replies of the shared */
                                                    /* store, of late */
     ngx_msec_t                          peered;    /* another host was there */

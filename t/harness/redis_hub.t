@@ -14,8 +14,22 @@ from conduit_hub import *
 from conduit_redis import *
 
 
+HELD = GPU.replace('lease 1s', 'lease 60s')
+
+
 def host(t, redis, name, like=None, **more):
     return make_host(Api, t, redis, name, like, **more)
+
+
+def told(hub, name, *tasks):
+    """True when that was told of all of them, whatever else is."""
+
+    left = set(tasks)
+
+    while left:
+        left.discard(hub.until(name)[-1][1][0])
+
+    return True
 
 
 def test_hub(t):
@@ -179,6 +193,29 @@ def test_midway(t):
                      'a new one begins for b, too')
 
 
+def test_unasked(t):
+    """Their owner has not heard at first that all tasks are followed."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, redis, 'a', gpu=HELD) as a, \
+            host(t, proxy, 'b', a, gpu=HELD) as b:
+        task = b.alice.image('s', 'gpu-image')['task_id']
+        b.robot.worker('claim', {})
+        since = len(b.error_log())
+        proxy.cut()
+
+        with Hub(a.port(), a.secrets['alice']) as hub:
+            r = hub.invoke('SubscribeToAllTasks')
+            t.ok('error' not in r, 'all of them')
+
+            proxy.listen()
+            connect_all(b, since)
+            wait_for(lambda: b.robot.worker('tasks/%s/complete' % task, {
+                'data': [{'url': 'https://example.com/a.png'}]}).status == 200,
+                     20, 'the end')
+            t.ok(told(hub, 'TaskCompleted', task), 'is told')
+
+
 def test_silent(t):
     """Nobody can say whether there is such a task."""
 
@@ -193,4 +230,5 @@ def test_silent(t):
                 t.like(r.get('error'), 'try again later', method)
 
 
-run(test_hub, test_watcher, test_limits, test_midway, test_silent)
+run(test_hub, test_watcher, test_limits, test_midway, test_unasked,
+    test_silent)
