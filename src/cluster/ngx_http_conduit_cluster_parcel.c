@@ -25,13 +25,15 @@
 /*
  * Of all tasks of a key another host cannot tell by its stamps what the client
  * knows.  It looks for what has changed lately, by the clocks of all hosts and
- * in spite of what they hear late, or since what is not told yet, within
- * bounds; and is told what the client has been told of that.
+ * in spite of what they hear late, or since what is not told yet, or since this
+ * host had no Redis, within bounds; and is told what the client has been told
+ * of that; of longer ago copies are not kept.
  */
 
-#define NGX_HTTP_CONDUIT_PARCEL_LATE  10000
-#define NGX_HTTP_CONDUIT_PARCEL_OLD   120000
-#define NGX_HTTP_CONDUIT_PARCEL_TOLD  1000
+#define NGX_HTTP_CONDUIT_PARCEL_LATE    10000
+#define NGX_HTTP_CONDUIT_PARCEL_BEHIND  45000
+#define NGX_HTTP_CONDUIT_PARCEL_OLD     120000
+#define NGX_HTTP_CONDUIT_PARCEL_TOLD    1000
 
 
 typedef struct {
@@ -269,6 +271,7 @@ ngx_http_conduit_parcel_told(ngx_http_conduit_leaving_t *leaving,
     int64_t                    now;
     ngx_int_t                  n;
     ngx_time_t                *tp;
+    ngx_msec_t                 behind;
     conduit_str_t              state;
     conduit_session_t          session;
     conduit_session_reader_t   reader;
@@ -295,7 +298,11 @@ ngx_http_conduit_parcel_told(ngx_http_conduit_leaving_t *leaving,
     tp = ngx_timeofday();
     now = (int64_t) tp->sec * 1000 + tp->msec;
 
-    *since = now - NGX_HTTP_CONDUIT_PARCEL_LATE;
+    behind = ngx_http_conduit_cluster_behind(leaving->cluster,
+                                             NGX_HTTP_CONDUIT_PARCEL_LATE);
+
+    *since = now - NGX_HTTP_CONDUIT_PARCEL_LATE
+             - (int64_t) ngx_min(behind, NGX_HTTP_CONDUIT_PARCEL_BEHIND);
 
     n = (ngx_int_t) ngx_http_conduit_task_told(leaving->cluster->cdmcf,
                               leaving->want.key, session.seen, since, *told,

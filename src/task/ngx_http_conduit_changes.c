@@ -15,7 +15,16 @@
 
 #define NGX_HTTP_CONDUIT_TOLD_WALK  4096
 
+/*
+ * Other hosts may hear of an end so late, ms: it was kept no sooner.  What is
+ * older has been read by a host that did not follow the key.
+ */
 
+#define NGX_HTTP_CONDUIT_TOLD_LATE  30000
+
+
+static uint64_t ngx_http_conduit_changes_stamp_locked(
+    ngx_http_conduit_zone_t *zone, int64_t since);
 static ngx_queue_t *ngx_http_conduit_changes_behind_locked(
     ngx_http_conduit_key_node_t *key, uint64_t seen);
 
@@ -184,7 +193,7 @@ ngx_http_conduit_task_told(ngx_http_conduit_main_conf_t *cdmcf,
         } else {
             walked++;
 
-            if (node->updated < *since) {
+            if (node->updated < *since - NGX_HTTP_CONDUIT_TOLD_LATE) {
                 continue;
             }
         }
@@ -238,6 +247,7 @@ ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_key_node_t *key, uint64_t seen, int64_t since,
     ngx_http_conduit_changed_t *changed, ngx_uint_t n, uint64_t *stamp)
 {
+    uint64_t                       late;
     ngx_uint_t                     i;
     ngx_queue_t                   *q, *head;
     ngx_http_conduit_zone_t       *zone;
@@ -250,6 +260,7 @@ ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_zone_lock(zone);
 
     *stamp = zone->sh->stamp;
+    late = ngx_http_conduit_changes_stamp_locked(zone, since);
 
     for (q = ngx_http_conduit_changes_behind_locked(key, seen);
          q != head && i < n;
@@ -257,7 +268,10 @@ ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
     {
         node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
 
-        if (node->updated >= since) {
+        if (node->updated >= since
+            || (node->stamp > late
+                && node->updated >= since - NGX_HTTP_CONDUIT_TOLD_LATE))
+        {
             ngx_memcpy(changed[i].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
             changed[i++].stamp = node->stamp;
         }
@@ -266,6 +280,26 @@ ngx_http_conduit_task_since(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_zone_unlock(zone);
 
     return i;
+}
+
+
+/* what this host has heard of since that time has a higher one */
+
+static uint64_t
+ngx_http_conduit_changes_stamp_locked(ngx_http_conduit_zone_t *zone,
+    int64_t since)
+{
+    int64_t      age;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    age = (int64_t) tp->sec * 1000 + tp->msec - since;
+    age = ngx_min(ngx_max(age, 0),
+                  NGX_HTTP_CONDUIT_STAMPS * NGX_HTTP_CONDUIT_STAMP_SPAN);
+
+    return ngx_http_conduit_node_stamp_locked(zone,
+                                         ngx_current_msec - (ngx_msec_t) age);
 }
 
 

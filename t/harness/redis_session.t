@@ -416,6 +416,67 @@ def test_stateful(t):
             hub.close()
 
 
+class Holding(RedisProxy):
+    """Keeps a reply back for a while that holds a word."""
+
+    word = None
+
+    def receive(self, server, replies):
+        self.pump(server, lambda data: replies.put((
+            time.monotonic() + 4 * (self.word is not None
+                                    and self.word.encode() in data), data)))
+        replies.put((0, b''))
+
+
+def test_behind(t):
+    """The host that a client of all tasks leaves was parted, and has not heard
+    yet what has ended meanwhile."""
+
+    with Redis() as redis, Holding(redis) as proxy, \
+            host(t, redis, 'a', gpu=HELD) as a, \
+            host(t, proxy, 'b', a, gpu=HELD) as b, \
+            host(t, redis, 'c', a, gpu=HELD) as c:
+
+        known(b, c)
+
+        task = a.alice.image('s', 'gpu-image')['task_id']
+        a.robot.worker('claim', {})
+        old = Hub(b.port(), a.secrets['alice'])
+        old.invoke('SubscribeToAllTasks')
+        since = len(b.error_log())
+        proxy.cut()
+        r = a.robot.worker('tasks/%s/complete' % task, {
+            'data': [{'url': 'https://example.com/a.png'}]})
+        t.eq(r.status, 200, 'complete')
+
+        # longer than what a host looks back at anyway
+
+        time.sleep(11)
+
+        proxy.word = task
+        proxy.listen()
+        connect_all(b, since)
+
+        # c has to hear of b first
+
+        for _ in range(8):
+            before = c.metric('conduit_hub_reconnects_total')
+            new = Hub(c.port(), a.secrets['alice'], old=old.token)
+            time.sleep(0.3)
+
+            if c.metric('conduit_hub_reconnects_total') > before:
+                break
+
+            new.close()
+
+        while new.until('TaskCompleted')[-1][1][0] != task:
+            pass
+
+        t.ok(True, 'the end is told')
+        new.close()
+        old.close()
+
+
 def test_counted(t):
     """A message that waits for another host is counted once."""
 
@@ -637,5 +698,5 @@ def test_signalr(t):
 
 
 run(test_post, test_end, test_bounds, test_outage, test_polls,
-    test_late, test_all, test_successor, test_stateful, test_counted,
-    test_waiting, test_cancels, test_polled, test_signalr)
+    test_late, test_all, test_successor, test_stateful, test_behind,
+    test_counted, test_waiting, test_cancels, test_polled, test_signalr)
