@@ -9,8 +9,8 @@
 
 
 /*
- * Tasks that are looked through for what was told of them; a client is told
- * again of what is not found.
+ * Tasks that are looked through for copies that go on, and for what was told of
+ * them; a client is told again of what is not found.
  */
 
 #define NGX_HTTP_CONDUIT_TOLD_WALK  4096
@@ -88,12 +88,13 @@ ngx_http_conduit_task_unfinished(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_key_node_t *key, ngx_http_conduit_changed_t *changed,
     ngx_uint_t n, uint64_t *stamp)
 {
-    ngx_uint_t                     i;
+    ngx_uint_t                     i, walked;
     ngx_queue_t                   *q, *head;
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_task_node_t  *node;
 
     i = 0;
+    walked = 0;
     zone = &cdmcf->zone;
     head = &key->changes;
 
@@ -102,9 +103,18 @@ ngx_http_conduit_task_unfinished(ngx_http_conduit_main_conf_t *cdmcf,
     *stamp = zone->sh->stamp;
 
     for (q = ngx_queue_last(head);
-         q != head && i < n && i < key->live;
+         q != head && i < n;
          q = ngx_queue_prev(q))
     {
+        /* own ones are counted, copies are not */
+
+        if (i >= key->live
+            && (!zone->sh->shared || walked == NGX_HTTP_CONDUIT_TOLD_WALK))
+        {
+            break;
+        }
+
+        walked++;
         node = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
 
         if (node->status <= CONDUIT_PROCESSING) {

@@ -172,6 +172,8 @@ def test_midway(t):
         with Hub(b.port(), a.secrets['alice']) as hub:
             r = hub.invoke('SubscribeToAllTasks')
             t.ok('error' not in r, 'all of them')
+            t.ok(told(hub, 'TaskProgress', *tasks),
+                 'who is told at once how they stand')
 
             for task in tasks:
                 own, other = a.alice.status(task), b.alice.status(task)
