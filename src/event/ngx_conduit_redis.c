@@ -15,12 +15,14 @@
 #define NGX_CONDUIT_REDIS_CHUNK   16384
 
 
+static void ngx_conduit_redis_timer_handler(ngx_event_t *ev);
 static void ngx_conduit_redis_tick(ngx_conduit_redis_io_t *io);
 static void ngx_conduit_redis_late(ngx_conduit_redis_io_t *io);
 static void ngx_conduit_redis_ping(ngx_conduit_redis_io_t *io);
 static ngx_int_t ngx_conduit_redis_room(ngx_conduit_redis_io_t *io,
     size_t len);
 static void ngx_conduit_redis_push_handler(ngx_event_t *ev);
+static void ngx_conduit_redis_send(ngx_conduit_redis_io_t *io);
 static ngx_int_t ngx_conduit_redis_feed(ngx_conduit_redis_io_t *io,
     u_char *buf, size_t len);
 static void ngx_conduit_redis_reply(ngx_conduit_redis_io_t *io,
@@ -272,7 +274,7 @@ ngx_conduit_redis_push_handler(ngx_event_t *ev)
 }
 
 
-void
+static void
 ngx_conduit_redis_send(ngx_conduit_redis_io_t *io)
 {
     ssize_t            n;
@@ -518,7 +520,7 @@ ngx_conduit_redis_ready(ngx_conduit_redis_io_t *io)
 }
 
 
-void
+static void
 ngx_conduit_redis_timer_handler(ngx_event_t *ev)
 {
     ngx_connection_t        *c = ev->data;

@@ -121,11 +121,9 @@ void ngx_conduit_redis_ready(ngx_conduit_redis_io_t *io);
 
 ngx_int_t ngx_conduit_redis_put(ngx_conduit_redis_io_t *io, ngx_str_t *args,
     ngx_uint_t nargs);
-void ngx_conduit_redis_send(ngx_conduit_redis_io_t *io);
 
 void ngx_conduit_redis_read_handler(ngx_event_t *ev);
 void ngx_conduit_redis_write_handler(ngx_event_t *ev);
-void ngx_conduit_redis_timer_handler(ngx_event_t *ev);
 
 
 #endif /* _NGX_CONDUIT_REDIS_IO_H_INCLUDED_ */

@@ -20,6 +20,8 @@ static void ngx_http_conduit_report_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_report(ngx_http_request_t *r,
     ngx_str_t *body);
+static ngx_int_t ngx_http_conduit_report_told(ngx_http_conduit_report_t *report,
+    ngx_http_conduit_told_pt told, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_report_tell(
     ngx_http_conduit_report_t *report, ngx_int_t rc);
 static void ngx_http_conduit_report_resume(void *data, ngx_int_t rc);
@@ -235,7 +237,9 @@ ngx_http_conduit_report_change(ngx_http_conduit_report_t *report,
 }
 
 
-ngx_int_t
+/* of a change that has been given to the one door */
+
+static ngx_int_t
 ngx_http_conduit_report_told(ngx_http_conduit_report_t *report,
     ngx_http_conduit_told_pt told, ngx_int_t rc)
 {

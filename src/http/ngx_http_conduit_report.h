@@ -69,10 +69,6 @@ ngx_int_t ngx_http_conduit_report_borrow(ngx_http_conduit_report_t *report);
 ngx_int_t ngx_http_conduit_report_change(ngx_http_conduit_report_t *report,
     ngx_http_conduit_told_pt told);
 
-/* the same for a change that has been given to the one door */
-ngx_int_t ngx_http_conduit_report_told(ngx_http_conduit_report_t *report,
-    ngx_http_conduit_told_pt told, ngx_int_t rc);
-
 /* prepares it: an event that leaves everything else as it is */
 void ngx_http_conduit_report_event(ngx_http_conduit_report_t *report,
     conduit_event_e event);

@@ -30,12 +30,15 @@ static ngx_int_t ngx_http_conduit_webhooks_redeliver(ngx_http_request_t *r,
 static ngx_int_t ngx_http_conduit_webhooks_fresh(ngx_http_request_t *r,
     ngx_str_t *id);
 static ngx_int_t ngx_http_conduit_webhooks_none(ngx_http_request_t *r);
+static ngx_int_t ngx_http_conduit_webhooks_test(ngx_http_request_t *r);
 static void ngx_http_conduit_webhooks_test_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_webhooks_try(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_int_t ngx_http_conduit_webhooks_members(ngx_http_request_t *r,
     ngx_str_t *body, conduit_request_t *req);
+static ngx_int_t ngx_http_conduit_webhooks_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_http_conduit_delivery_t *delivery, ngx_uint_t log);
 static u_char *ngx_http_conduit_webhooks_last(u_char *p,
     ngx_http_conduit_delivery_t *delivery);
 static u_char *ngx_http_conduit_webhooks_log(u_char *p,
@@ -224,7 +227,7 @@ ngx_http_conduit_webhooks_none(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_conduit_webhooks_test(ngx_http_request_t *r)
 {
     return ngx_http_conduit_read_body(r, ngx_http_conduit_webhooks_test_body);
@@ -328,7 +331,7 @@ ngx_http_conduit_webhooks_members(ngx_http_request_t *r, ngx_str_t *body,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_conduit_webhooks_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_conduit_delivery_t *delivery, ngx_uint_t log)
 {

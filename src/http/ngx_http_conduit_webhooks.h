@@ -17,10 +17,9 @@
 ngx_int_t ngx_http_conduit_webhooks_serve(ngx_http_request_t *r);
 
 
-/* between the files of this endpoint: a page, and a test event */
+/* between the files of this endpoint: a page */
 
 ngx_int_t ngx_http_conduit_webhooks_list(ngx_http_request_t *r);
-ngx_int_t ngx_http_conduit_webhooks_test(ngx_http_request_t *r);
 
 
 /*
@@ -32,11 +31,6 @@ size_t ngx_http_conduit_webhooks_size(ngx_http_conduit_delivery_t *delivery,
     ngx_uint_t log);
 u_char *ngx_http_conduit_webhooks_write(u_char *p,
     ngx_http_conduit_delivery_t *delivery, ngx_uint_t log);
-
-/* replies with one delivery */
-
-ngx_int_t ngx_http_conduit_webhooks_send(ngx_http_request_t *r,
-    ngx_uint_t status, ngx_http_conduit_delivery_t *delivery, ngx_uint_t log);
 
 
 #endif /* _NGX_HTTP_CONDUIT_WEBHOOKS_H_INCLUDED_ */

@@ -9,6 +9,8 @@
 
 static ssize_t ngx_http_conduit_hub_send_now(ngx_http_conduit_hub_conn_t *conn,
     ngx_http_conduit_hub_msg_t *msg);
+static void ngx_http_conduit_hub_send_text(ngx_http_conduit_hub_conn_t *conn,
+    u_char *text, size_t len);
 static void ngx_http_conduit_hub_one_line(u_char *p, u_char *last);
 static ngx_int_t ngx_http_conduit_hub_records(
     ngx_http_conduit_hub_conn_t *conn, u_char **pos, u_char *last);
@@ -237,7 +239,9 @@ ngx_http_conduit_hub_shift(ngx_http_conduit_hub_conn_t *conn)
 }
 
 
-void
+/* bytes of a hub message, which are copied */
+
+static void
 ngx_http_conduit_hub_send_text(ngx_http_conduit_hub_conn_t *conn, u_char *text,
     size_t len)
 {

@@ -324,10 +324,6 @@ ngx_http_conduit_hub_msg_t *ngx_http_conduit_hub_render(
 void ngx_http_conduit_hub_send_output(ngx_http_conduit_hub_conn_t *conn,
     conduit_signalr_output_t *out);
 
-/* the same for bytes of a hub message, which are copied */
-void ngx_http_conduit_hub_send_text(ngx_http_conduit_hub_conn_t *conn,
-    u_char *text, size_t len);
-
 void ngx_http_conduit_hub_ping(ngx_http_conduit_hub_conn_t *conn);
 
 /*

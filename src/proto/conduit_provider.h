@@ -541,9 +541,5 @@ int conduit_provider_fallback(conduit_error_code_e code);
 void *conduit_list_push(conduit_pool_t *pool, conduit_list_t *list,
     size_t size);
 
-/* "500ms", "5s", "2m", "1h", "7d" or plain seconds; CONDUIT_ERROR if not */
-
-int conduit_duration_parse(const conduit_str_t *text, uint64_t *ms);
-
 
 #endif /* _CONDUIT_PROVIDER_H_INCLUDED_ */

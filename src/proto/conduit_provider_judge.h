@@ -49,10 +49,5 @@ int conduit_judge_results(conduit_judge_t *j, const conduit_list_t *rules);
 
 int conduit_judge_progress(conduit_judge_t *j);
 
-/* is there a value the rule is about, and does it hold? 1 or 0 */
-
-int conduit_judge_rule(conduit_judge_t *j, const conduit_rule_t *rule,
-    int *holds);
-
 
 #endif /* _CONDUIT_PROVIDER_JUDGE_H_INCLUDED_ */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 
+static int conduit_duration_parse(const conduit_str_t *text, uint64_t *ms);
 static int conduit_parse_compare(conduit_parse_t *ps, conduit_rule_t *rule);
 
 
@@ -96,7 +97,9 @@ conduit_parse_time(conduit_parse_t *ps, const conduit_str_t *text,
 }
 
 
-int
+/* "500ms", "5s", "2m", "1h", "7d" or plain seconds */
+
+static int
 conduit_duration_parse(const conduit_str_t *text, uint64_t *ms)
 {
     size_t    i;

@@ -31,6 +31,8 @@ static int conduit_judge_status(conduit_judge_t *j);
 static int conduit_judge_completed(conduit_judge_t *j);
 static int conduit_judge_ends(conduit_judge_t *j,
     const conduit_list_t *first, const conduit_list_t *second);
+static int conduit_judge_rule(conduit_judge_t *j, const conduit_rule_t *rule,
+    int *holds);
 static int conduit_judge_compare(const conduit_rule_t *rule, json_t *value);
 static int conduit_judge_number(const conduit_rule_t *rule, json_t *value);
 
@@ -570,7 +572,9 @@ conduit_judge_side(conduit_judge_t *j)
 }
 
 
-int
+/* is there a value the rule is about, and does it hold? 1 or 0 */
+
+static int
 conduit_judge_rule(conduit_judge_t *j, const conduit_rule_t *rule, int *holds)
 {
     int             rc;

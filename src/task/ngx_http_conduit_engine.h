@@ -234,9 +234,6 @@ void ngx_http_conduit_pump(ngx_http_conduit_engine_t *engine,
 ngx_http_conduit_work_t *ngx_http_conduit_work_load(
     ngx_http_conduit_engine_t *engine, u_char *id, uint64_t lease);
 
-void ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_task_node_t *node, ngx_http_conduit_view_t *view);
-
 /* a task was started after a wait; it has ended as its document says */
 
 void ngx_http_conduit_count_start(ngx_http_conduit_engine_t *engine,

@@ -15,6 +15,7 @@
 static void ngx_http_conduit_run_submitted(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_polled(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_held(ngx_http_conduit_run_t *run);
+static void ngx_http_conduit_run_again(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_completed(ngx_http_conduit_run_t *run);
 static void ngx_http_conduit_run_ended(void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_conduit_run_fallback(ngx_http_conduit_run_t *run,
@@ -217,7 +218,7 @@ ngx_http_conduit_run_held(ngx_http_conduit_run_t *run)
 
 /* the next poll, with what this reply has told */
 
-void
+static void
 ngx_http_conduit_run_again(ngx_http_conduit_run_t *run)
 {
     uint64_t                    after, left, deadline;

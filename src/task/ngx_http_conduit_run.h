@@ -134,7 +134,6 @@ void ngx_http_conduit_run_cancelled(ngx_http_conduit_run_t *run);
 void ngx_http_conduit_run_complete(ngx_http_conduit_run_t *run);
 void ngx_http_conduit_run_fail(ngx_http_conduit_run_t *run,
     ngx_uint_t code, ngx_str_t *message);
-void ngx_http_conduit_run_again(ngx_http_conduit_run_t *run);
 void ngx_http_conduit_run_destroy(ngx_http_conduit_run_t *run);
 
 int64_t ngx_http_conduit_run_now(void);

@@ -16,6 +16,8 @@
 #define NGX_HTTP_CONDUIT_LIST_STRIDE  512
 
 
+static void ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node, ngx_http_conduit_view_t *view);
 static ngx_http_conduit_task_node_t *ngx_http_conduit_named_locked(
     ngx_http_conduit_zone_t *zone, ngx_http_conduit_name_t *name);
 static ngx_int_t ngx_http_conduit_page_read(
@@ -118,7 +120,7 @@ ngx_http_conduit_task_view(ngx_http_conduit_main_conf_t *cdmcf,
 }
 
 
-void
+static void
 ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node, ngx_http_conduit_view_t *view)
 {

@@ -20,6 +20,10 @@ typedef struct {
 } ngx_http_conduit_watched_key_t;
 
 
+static void ngx_http_conduit_watch_notify(ngx_http_conduit_main_conf_t *cdmcf,
+    u_char *id);
+static void ngx_http_conduit_watch_notify_claims(
+    ngx_http_conduit_main_conf_t *cdmcf);
 static ngx_http_conduit_watcher_t *ngx_http_conduit_watched_find(
     ngx_http_conduit_engine_t *engine, u_char *id);
 static void ngx_http_conduit_watched_first(ngx_http_conduit_engine_t *engine,
@@ -211,7 +215,7 @@ ngx_http_conduit_watch_del(ngx_http_conduit_main_conf_t *cdmcf,
 }
 
 
-void
+static void
 ngx_http_conduit_watch_notify(ngx_http_conduit_main_conf_t *cdmcf, u_char *id)
 {
     ngx_http_conduit_watcher_t  *first;
@@ -228,7 +232,7 @@ ngx_http_conduit_watch_notify(ngx_http_conduit_main_conf_t *cdmcf, u_char *id)
 }
 
 
-void
+static void
 ngx_http_conduit_watch_notify_claims(ngx_http_conduit_main_conf_t *cdmcf)
 {
     ngx_http_conduit_watch_queue(cdmcf->engine, &cdmcf->engine->claims);

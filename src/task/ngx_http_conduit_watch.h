@@ -141,10 +141,6 @@ void ngx_http_conduit_watch_client(ngx_http_request_t *r);
 
 ngx_int_t ngx_http_conduit_watch_init(ngx_cycle_t *cycle,
     ngx_http_conduit_main_conf_t *cdmcf);
-void ngx_http_conduit_watch_notify(ngx_http_conduit_main_conf_t *cdmcf,
-    u_char *id);
-void ngx_http_conduit_watch_notify_claims(
-    ngx_http_conduit_main_conf_t *cdmcf);
 
 
 #endif /* _NGX_HTTP_CONDUIT_WATCH_H_INCLUDED_ */

@@ -18,6 +18,7 @@ static ngx_int_t ngx_http_conduit_zone_tables(ngx_http_conduit_zone_t *zone,
 static void *ngx_http_conduit_zone_table(ngx_http_conduit_zone_t *zone,
     uint32_t mask);
 static uint32_t ngx_http_conduit_zone_mask(size_t n);
+static void ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone);
 static void ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone);
 static void ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
@@ -202,7 +203,7 @@ ngx_http_conduit_zone_unlock(ngx_http_conduit_zone_t *zone)
  * client: it had not been confirmed, or had been forgotten.
  */
 
-void
+static void
 ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone)
 {
     ngx_queue_t                   *q, *prev;

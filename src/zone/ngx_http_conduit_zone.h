@@ -698,7 +698,6 @@ typedef struct {
 ngx_int_t ngx_http_conduit_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 void ngx_http_conduit_zone_lock(ngx_http_conduit_zone_t *zone);
 void ngx_http_conduit_zone_unlock(ngx_http_conduit_zone_t *zone);
-void ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone);
 
 /* whether only that is left which the tasks that are there need to go on */
 ngx_uint_t ngx_http_conduit_zone_tight_locked(ngx_http_conduit_zone_t *zone);
