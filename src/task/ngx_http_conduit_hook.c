@@ -431,6 +431,7 @@ ngx_http_conduit_hook_origin(ngx_pool_t *pool,
     ngx_http_conduit_hook_source_t *source)
 {
     u_char          digest[NGX_CONDUIT_SHA256_LEN], *buf;
+    u_char          origin[CONDUIT_ORIGIN_MAX];
     ngx_str_t       text, url, headers, parts[3];
     const char     *why;
     conduit_url_t   parsed;
@@ -454,8 +455,8 @@ ngx_http_conduit_hook_origin(ngx_pool_t *pool,
         && conduit_url_parse(&parsed, buf, url.data, url.len, &why)
            == CONDUIT_OK)
     {
-        parts[2].len = parsed.origin.len;
-        parts[2].data = parsed.origin.data;
+        parts[2].len = conduit_url_origin(origin, &parsed) - origin;
+        parts[2].data = origin;
 
     } else {
         parts[2] = source->settings;

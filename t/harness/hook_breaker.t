@@ -178,4 +178,22 @@ def test_not_counted(t):
              'and the probe comes')
 
 
-run(test_breaker, test_not_counted)
+def test_spelling(t):
+    """An address is one receiver, however it is written."""
+
+    sink = Sink()
+
+    with Hooks(t, http=HTTP) as api:
+        api.settled(api.fire(sink.script('/a', 500)))
+        api.fire(sink.url('/a'))
+        wait_for(lambda: trips(api) == 1, what='the breaker to open')
+
+        url = sink.script('/b', 200)
+        task = api.fire(url.replace('127.0.0.1', '[::ffff:7f00:1]'))
+        wait_for(lambda: api.delivery(task)['status'] != 'pending',
+                 what='the other spelling')
+        t.eq((api.delivery(task)['status'], len(sink.hits('/b'))),
+             ('parked', 0), 'parked, as the receiver is down')
+
+
+run(test_breaker, test_not_counted, test_spelling)
