@@ -264,6 +264,11 @@ ngx_http_conduit_hub_ws_recv(ngx_http_conduit_hub_conn_t *conn)
         }
 
         if (n == NGX_ERROR || n == 0) {
+
+            /* after a reset what its host had taken may be lost, too */
+
+            c->error |= (n == NGX_ERROR);
+
             return NGX_DONE;
         }
 

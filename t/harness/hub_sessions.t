@@ -169,6 +169,35 @@ def test_unread(t):
             new.close()
 
 
+def test_reset(t):
+    """What the client's host has taken is lost with a reset."""
+
+    with four(t) as api:
+        for method in 'SubscribeToTask', 'SubscribeToAllTasks':
+            task = claimed(api)
+            old = Hub(api.port(1), api.alice.key, version=0)
+            old.invoke(method, *[task] if 'All' not in method else [])
+            old.until('TaskProgress')
+            before = api.metric('conduit_hub_messages_total')
+            finish(api, task)
+            wait_for(lambda: api.metric('conduit_hub_messages_total') > before)
+            before = api.metric('conduit_hub_closed_total')
+
+            # hosts acknowledge data a little later
+
+            time.sleep(0.3)
+
+            old.ws.c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                     struct.pack('ii', 1, 0))
+            old.close()
+            wait_for(lambda: api.metric('conduit_hub_closed_total') > before)
+
+            new = Hub(api.port(1), api.alice.key, old=old.id, version=0)
+            t.eq(new.until('TaskCompleted')[-1][1][0], task,
+                 method + ': the end is told again')
+            new.close()
+
+
 def test_foreign(t):
     with four(t) as api:
         task = claimed(api)
@@ -476,6 +505,6 @@ def test_slow_stream(t):
         hub.close()
 
 
-run(test_succeed, test_alive, test_unread, test_foreign, test_all, test_resume,
-    test_not_resumed, test_kill, test_reload, test_revoked, test_times,
-    test_slow_stream)
+run(test_succeed, test_alive, test_unread, test_reset, test_foreign, test_all,
+    test_resume, test_not_resumed, test_kill, test_reload, test_revoked,
+    test_times, test_slow_stream)
