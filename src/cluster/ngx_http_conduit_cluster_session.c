@@ -129,7 +129,10 @@ ngx_http_conduit_cluster_session(ngx_http_conduit_main_conf_t *cdmcf,
     ask->timer.data = &cluster->dummy;
     ask->timer.handler = ngx_http_conduit_ask_timer;
     ask->timer.log = cluster->log;
-    ask->timer.cancelable = 1;
+
+    /* a worker that leaves still answers a request */
+
+    ask->timer.cancelable = (want->verb == NGX_HTTP_CONDUIT_SESSION_SUCCEED);
 
     ngx_queue_init(&ask->waiters);
     ngx_queue_insert_tail(&ask->waiters, &waiter->queue);

@@ -416,6 +416,38 @@ def test_stateful(t):
             hub.close()
 
 
+def test_leaving(t):
+    """A worker that leaves while another host is late with its answer."""
+
+    with Redis() as redis, host(t, redis, 'a') as a, \
+            host(t, redis, 'b', a) as b:
+
+        known(a, b)
+        hub = connect(a, b, 'ServerSentEvents')
+        hub.handshake()
+        heard = redis.client()
+        heard.call('SUBSCRIBE', 'conduit:hosts')
+
+        for pid in a.workers():
+            os.kill(pid, signal.SIGSTOP)
+
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                sent = pool.submit(hub.ws.post, json.dumps({'type': 6}) + RS)
+
+                while not heard.read()[2].startswith(b'session '):
+                    pass
+
+                b.reload(wait=False)
+                t.eq(sent.result().status, 503, 'the request is answered')
+
+        finally:
+            for pid in a.workers():
+                os.kill(pid, signal.SIGCONT)
+
+        hub.close()
+
+
 class Holding(RedisProxy):
     """Keeps a reply back for a while that holds a word."""
 
@@ -699,4 +731,5 @@ def test_signalr(t):
 
 run(test_post, test_end, test_bounds, test_outage, test_polls,
     test_late, test_all, test_successor, test_stateful, test_behind,
-    test_counted, test_waiting, test_cancels, test_polled, test_signalr)
+    test_leaving, test_counted, test_waiting, test_cancels, test_polled,
+    test_signalr)
