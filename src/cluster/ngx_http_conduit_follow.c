@@ -427,6 +427,13 @@ ngx_http_conduit_follow_ready(ngx_http_conduit_follow_t *follow,
     if (rc == NGX_OK) {
         follow->state = NGX_HTTP_CONDUIT_FOLLOW_FRESH;
 
+    } else if (follow->key && ngx_http_conduit_mask_any(&follow->key->watchers))
+    {
+        /* whoever watches does not ask again: it begins anew */
+
+        follow->state = NGX_HTTP_CONDUIT_FOLLOW_LOOK;
+        ngx_http_conduit_follow_disown(follow->cluster, follow);
+
     } else {
         ngx_http_conduit_follow_end(follow);
     }

@@ -285,6 +285,10 @@ ngx_http_conduit_fkey_done(ngx_http_conduit_follow_t *follow,
         return;
     }
 
+    if (follow->state != NGX_HTTP_CONDUIT_FOLLOW_READ) {
+        return;
+    }
+
     if (follow->news && !follow->failed) {
         ngx_http_conduit_follow_await(follow);
         return;

@@ -28,13 +28,12 @@ static void ngx_http_conduit_follow_stale(
     ngx_http_conduit_cluster_t *cluster);
 static ngx_uint_t ngx_http_conduit_follow_idle(
     ngx_http_conduit_follow_t *follow);
-static void ngx_http_conduit_follow_disown(
-    ngx_http_conduit_cluster_t *cluster, ngx_http_conduit_follow_t *follow);
 
 
 void
 ngx_http_conduit_follow_tick(ngx_http_conduit_cluster_t *cluster)
 {
+    ngx_uint_t                  failed;
     ngx_queue_t                *q, *next;
     ngx_http_conduit_follow_t  *follow;
 
@@ -48,12 +47,24 @@ ngx_http_conduit_follow_tick(ngx_http_conduit_cluster_t *cluster)
 
         follow = ngx_queue_data(q, ngx_http_conduit_follow_t, queue);
 
-        if (follow->state != NGX_HTTP_CONDUIT_FOLLOW_FRESH) {
+        failed = (follow->key && follow->calls == 0
+                  && follow->state == NGX_HTTP_CONDUIT_FOLLOW_LOOK);
+
+        if (!failed && follow->state != NGX_HTTP_CONDUIT_FOLLOW_FRESH) {
             continue;
         }
 
         if (ngx_http_conduit_follow_idle(follow)) {
             ngx_http_conduit_follow_end(follow);
+            continue;
+        }
+
+        if (failed) {
+
+            if (cluster->redis->calls.up && cluster->redis->channels.up) {
+                (void) ngx_http_conduit_follow_begin(follow);
+            }
+
             continue;
         }
 
@@ -176,9 +187,7 @@ ngx_http_conduit_follow_end(ngx_http_conduit_follow_t *follow)
 }
 
 
-/* the copies that it has kept up to date are not any more */
-
-static void
+void
 ngx_http_conduit_follow_disown(ngx_http_conduit_cluster_t *cluster,
     ngx_http_conduit_follow_t *follow)
 {

@@ -100,7 +100,8 @@ struct ngx_http_conduit_cluster_s {
 
 
 typedef enum {
-    NGX_HTTP_CONDUIT_FOLLOW_LOOK,          /* is there such a task? */
+    NGX_HTTP_CONDUIT_FOLLOW_LOOK,          /* is there such a task?  Of a */
+                                           /* key: it has failed */
     NGX_HTTP_CONDUIT_FOLLOW_SUBSCRIBE,
     NGX_HTTP_CONDUIT_FOLLOW_READ,
     NGX_HTTP_CONDUIT_FOLLOW_ASK,           /* the owner */
@@ -350,6 +351,9 @@ void ngx_http_conduit_follow_ask(ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_ready(ngx_http_conduit_follow_t *follow,
     ngx_int_t rc);
 void ngx_http_conduit_follow_end(ngx_http_conduit_follow_t *follow);
+/* the copies that it has kept up to date, or all, are not any more */
+void ngx_http_conduit_follow_disown(ngx_http_conduit_cluster_t *cluster,
+    ngx_http_conduit_follow_t *follow);
 void ngx_http_conduit_follow_channel(ngx_http_conduit_follow_t *follow,
     const char *command);
 

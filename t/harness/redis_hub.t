@@ -218,6 +218,29 @@ def test_unasked(t):
             t.ok(told(hub, 'TaskCompleted', task), 'is told')
 
 
+def test_failed(t):
+    """All tasks could not be read in time when Redis was there again."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, redis, 'a') as a, host(t, proxy, 'b', a) as b:
+        with Hub(b.port(), a.secrets['alice']) as hub:
+            r = hub.invoke('SubscribeToAllTasks')
+            t.ok('error' not in r, 'all of them')
+
+            # three replies of 1.8 seconds take longer than is waited for
+
+            since = len(b.error_log())
+            proxy.cut()
+            proxy.delay(1.8)
+            proxy.listen()
+            connect_all(b, since)
+            time.sleep(7)
+            proxy.delay(0)
+
+            task = a.alice.image('sandbox:duration=100ms')['task_id']
+            t.ok(told(hub, 'TaskCompleted', task), 'it is told all the same')
+
+
 def test_silent(t):
     """Nobody can say whether there is such a task."""
 
@@ -233,4 +256,4 @@ def test_silent(t):
 
 
 run(test_hub, test_watcher, test_limits, test_midway, test_unasked,
-    test_silent)
+    test_failed, test_silent)
