@@ -42,16 +42,10 @@ static const u_char  conduit_base62_digits[] =
 
 
 void
-conduit_uuid_format(u_char *dst, const u_char *rnd)
+conduit_uuid_make(u_char *id)
 {
-    u_char  id[CONDUIT_UUID_BYTES];
-
-    memcpy(id, rnd, CONDUIT_UUID_BYTES);
-
     id[6] = (u_char) ((id[6] & 0x0f) | 0x40);
     id[8] = (u_char) ((id[8] & 0x3f) | 0x80);
-
-    conduit_uuid_write(dst, id);
 }
 
 

@@ -21,19 +21,18 @@
 /*
  * Task ids are UUIDs of version 4 (RFC 9562, 5.4), always in lower case.
  *
- * Writes the 36 characters of the UUID made of 16 random bytes to dst, without
- * a closing NUL.  The version and variant bits of rnd are overridden.
+ * Makes one of 16 random bytes, whose version and variant bits are overridden.
  */
-void conduit_uuid_format(u_char *dst, const u_char *rnd);
+void conduit_uuid_make(u_char *id);
 
 /*
- * Reads a task id.  Only the exact form that conduit_uuid_format() writes is
+ * Reads a task id.  Only the exact form that conduit_uuid_write() writes is
  * taken: 36 bytes, lower case, version 4, variant 10.  Returns CONDUIT_OK with
  * the 16 bytes in id, or CONDUIT_DECLINED.
  */
 int conduit_uuid_parse(u_char *id, const u_char *p, size_t len);
 
-/* the 36 characters of the 16 bytes that conduit_uuid_parse() has read */
+/* writes the 36 characters of an id to dst, without a closing NUL */
 void conduit_uuid_write(u_char *dst, const u_char *id);
 
 /*

@@ -155,8 +155,7 @@ ngx_http_conduit_create_draft(ngx_http_conduit_create_t *create,
         create->id[0] = create->digest[0];
     }
 
-    create->id[6] = (create->id[6] & 0x0f) | 0x40;
-    create->id[8] = (create->id[8] & 0x3f) | 0x80;
+    conduit_uuid_make(create->id);
 
     draft->run.len = ngx_http_conduit_run_head_len(create->model);
 

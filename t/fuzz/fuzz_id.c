@@ -34,9 +34,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    conduit_uuid_format(text, data);
+    memcpy(id, data, sizeof(id));
+    conduit_uuid_make(id);
+    conduit_uuid_write(text, id);
 
-    if (conduit_uuid_parse(again, text, sizeof(text)) != CONDUIT_OK) {
+    if (conduit_uuid_parse(again, text, sizeof(text)) != CONDUIT_OK
+        || memcmp(again, id, sizeof(id)) != 0)
+    {
         abort();
     }
 

@@ -34,18 +34,19 @@ static void
 test_uuid(void)
 {
     u_char  text[CONDUIT_UUID_LEN], id[CONDUIT_UUID_BYTES];
-    u_char  rnd[CONDUIT_UUID_BYTES];
 
-    memset(rnd, 0xff, sizeof(rnd));
-    conduit_uuid_format(text, rnd);
+    memset(id, 0xff, sizeof(id));
+    conduit_uuid_make(id);
+    conduit_uuid_write(text, id);
     is_mem(text, sizeof(text), "ffffffff-ffff-4fff-bfff-ffffffffffff", 36,
            "version and variant over ones");
 
     is_num(conduit_uuid_parse(id, text, sizeof(text)), CONDUIT_OK,
            "what is written is read");
 
-    memset(rnd, 0, sizeof(rnd));
-    conduit_uuid_format(text, rnd);
+    memset(id, 0, sizeof(id));
+    conduit_uuid_make(id);
+    conduit_uuid_write(text, id);
     is_mem(text, sizeof(text), "00000000-0000-4000-8000-000000000000", 36,
            "version and variant over zeros");
 
