@@ -18,13 +18,6 @@ static void conduit_breaker_open(conduit_breaker_t *b,
     const conduit_breaker_conf_t *conf, uint64_t now);
 
 
-static const char  *conduit_breaker_words[] = {
-    "closed",
-    "open",
-    "half-open"
-};
-
-
 int
 conduit_breaker_begin(conduit_breaker_t *b, const conduit_breaker_conf_t *conf,
     uint32_t running, uint32_t limit, uint64_t now,
@@ -172,16 +165,6 @@ conduit_breaker_cancel(conduit_breaker_t *b,
 }
 
 
-void
-conduit_breaker_close(conduit_breaker_t *b)
-{
-    b->state = CONDUIT_BREAKER_CLOSED;
-    b->failures = 0;
-    b->until = 0;
-    b->ramp = 0;
-}
-
-
 conduit_breaker_state_e
 conduit_breaker_state(const conduit_breaker_t *b, uint64_t now)
 {
@@ -190,11 +173,4 @@ conduit_breaker_state(const conduit_breaker_t *b, uint64_t now)
     }
 
     return (conduit_breaker_state_e) b->state;
-}
-
-
-const char *
-conduit_breaker_word(conduit_breaker_state_e state)
-{
-    return conduit_breaker_words[state];
 }

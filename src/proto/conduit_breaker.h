@@ -104,18 +104,12 @@ conduit_breaker_change_e conduit_breaker_end(conduit_breaker_t *b,
 void conduit_breaker_cancel(conduit_breaker_t *b,
     const conduit_breaker_ticket_t *ticket);
 
-/* closes it, as if it had seen nothing: for an administrator */
-void conduit_breaker_close(conduit_breaker_t *b);
-
 /*
  * How a breaker stands at this time: an open one whose time is over is
  * half-open.  Deliveries to it are parked unless it is closed.
  */
 conduit_breaker_state_e conduit_breaker_state(const conduit_breaker_t *b,
     uint64_t now);
-
-/* "closed", "open" or "half-open" */
-const char *conduit_breaker_word(conduit_breaker_state_e state);
 
 
 #endif /* _CONDUIT_BREAKER_H_INCLUDED_ */

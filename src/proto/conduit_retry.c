@@ -44,25 +44,6 @@ conduit_failure_word(conduit_failure_e failure)
 }
 
 
-int
-conduit_failure_parse(const u_char *p, size_t len, conduit_failure_e *failure)
-{
-    int                   i;
-    const conduit_str_t  *w;
-
-    for (i = 1; i < CONDUIT_FAIL_N; i++) {
-        w = &conduit_failure_words[i];
-
-        if (w->len == len && memcmp(w->data, p, len) == 0) {
-            *failure = (conduit_failure_e) i;
-            return CONDUIT_OK;
-        }
-    }
-
-    return CONDUIT_DECLINED;
-}
-
-
 conduit_failure_e
 conduit_failure_status(unsigned status)
 {

@@ -56,10 +56,6 @@ typedef struct {
 /* "dns", "connect", ... "status"; CONDUIT_FAIL_NONE has an empty one */
 const conduit_str_t *conduit_failure_word(conduit_failure_e failure);
 
-/* CONDUIT_OK, or CONDUIT_DECLINED when p is none of the words */
-int conduit_failure_parse(const u_char *p, size_t len,
-    conduit_failure_e *failure);
-
 /*
  * The class of a final HTTP status: NONE for 2xx, REDIRECT for 3xx, STATUS for
  * the rest from 400; what is no final status (101, 0) is PROTOCOL.

@@ -15,7 +15,6 @@ static void test_ramp(void);
 static void test_in_flight(void);
 static void test_lost_probe(void);
 static void test_limits(void);
-static void test_words(void);
 static int may(conduit_breaker_ticket_t *t, uint32_t running);
 static conduit_breaker_change_e fail(const conduit_breaker_ticket_t *t);
 static conduit_breaker_change_e done(const conduit_breaker_ticket_t *t);
@@ -40,7 +39,6 @@ main(void)
     test_in_flight();
     test_lost_probe();
     test_limits();
-    test_words();
 
     return done_testing();
 }
@@ -344,11 +342,6 @@ test_lost_probe(void)
     conduit_breaker_cancel(&b, &lost);
     ok(!may(&lost, 0), "nor is its place");
     is_num(fail(&probe), CONDUIT_BREAKER_REOPENED, "the new probe's is");
-
-    conduit_breaker_close(&b);
-    is_num(conduit_breaker_state(&b, now), CONDUIT_BREAKER_CLOSED,
-           "closed by hand");
-    ok(may(&probe, 9), "without a ramp");
 }
 
 
@@ -369,14 +362,4 @@ test_limits(void)
     now = 5;
     ok(!may(&t, 0), "a clock that steps back");
     is_num(pause, 1000000 + 60000 - 5, "waits");
-}
-
-
-static void
-test_words(void)
-{
-    is_str(conduit_breaker_word(CONDUIT_BREAKER_CLOSED), "closed", "a word");
-    is_str(conduit_breaker_word(CONDUIT_BREAKER_OPEN), "open", "a word");
-    is_str(conduit_breaker_word(CONDUIT_BREAKER_HALF_OPEN), "half-open",
-           "a word");
 }
