@@ -28,7 +28,7 @@
  *
  * Redirects are not followed: a 3xx is a reply like any other, and
  * "redirect" of the reply is the absolute URL that it points to; the caller
- * checks it with ngx_conduit_url_parse() and makes another transfer.
+ * checks it and makes another transfer.
  */
 
 
@@ -160,19 +160,6 @@ struct ngx_conduit_transfer_s {
 };
 
 
-typedef struct {
-    ngx_str_t                          scheme;     /* lower case */
-    ngx_str_t                          host;       /* lower case, IPv6 without
-                                                      brackets, IPv4 in any
-                                                      spelling as dotted quad */
-    in_port_t                          port;
-    ngx_str_t                          path;       /* with "/", no query */
-    ngx_str_t                          query;      /* without "?" */
-    unsigned                           user:1;     /* has user or password */
-    unsigned                           literal:1;  /* host is an address */
-} ngx_conduit_url_t;
-
-
 /* process state of libcurl; once, in the master (init_module); idempotent */
 ngx_int_t ngx_conduit_curl_global_init(ngx_log_t *log);
 
@@ -214,18 +201,8 @@ void ngx_conduit_transfer_cancel(ngx_conduit_transfer_t *t);
 ngx_int_t ngx_conduit_transfer_header(ngx_conduit_transfer_t *t,
     const char *name, ngx_str_t *value);
 
-/* gives t->reply away: the caller frees it by ngx_free(); NULL if empty */
-u_char *ngx_conduit_transfer_take_reply(ngx_conduit_transfer_t *t);
-
 /* "ok", "dns", "connect", ... for logs and metrics */
 const char *ngx_conduit_transfer_strerror(ngx_uint_t error);
-
-/*
- * Takes an absolute http or https URL apart with the parser that the transfer
- * uses.  NGX_DECLINED: no such URL; NGX_ERROR: no memory.
- */
-ngx_int_t ngx_conduit_url_parse(ngx_pool_t *pool, ngx_str_t *text,
-    ngx_conduit_url_t *url);
 
 
 #endif /* _NGX_CONDUIT_CURL_H_INCLUDED_ */

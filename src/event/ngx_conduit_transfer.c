@@ -165,18 +165,6 @@ ngx_conduit_transfer_header(ngx_conduit_transfer_t *t, const char *name,
 }
 
 
-u_char *
-ngx_conduit_transfer_take_reply(ngx_conduit_transfer_t *t)
-{
-    u_char  *data;
-
-    data = t->reply.data;
-    t->reply.data = NULL;
-
-    return data;
-}
-
-
 const char *
 ngx_conduit_transfer_strerror(ngx_uint_t error)
 {

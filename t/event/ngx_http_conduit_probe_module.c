@@ -11,7 +11,6 @@
  *     conduit_probe wake;        /?slot=N   wakes a worker, which logs it
  *     conduit_probe thread;      /?ms=N     a job that takes that long
  *     conduit_probe random;      /?n=N      random bytes in hex
- *     conduit_probe url;         /?url=...  the parts of a URL
  *     conduit_probe drain;                  replies when the worker shuts down
  *     conduit_probe active;                 transfers in this worker
  */
@@ -93,7 +92,6 @@ static ngx_int_t ngx_http_conduit_probe_drain(ngx_http_request_t *r);
 static void ngx_http_conduit_probe_drained(void *data);
 static void ngx_http_conduit_probe_undrain(void *data);
 static ngx_int_t ngx_http_conduit_probe_random(ngx_http_request_t *r);
-static ngx_int_t ngx_http_conduit_probe_url(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_probe_active(ngx_http_request_t *r);
 static ngx_int_t ngx_http_conduit_probe_send(ngx_http_request_t *r,
     u_char *data, size_t len);
@@ -163,7 +161,6 @@ static struct {
     { ngx_string("thread"), ngx_http_conduit_probe_thread },
     { ngx_string("drain"), ngx_http_conduit_probe_drain },
     { ngx_string("random"), ngx_http_conduit_probe_random },
-    { ngx_string("url"), ngx_http_conduit_probe_url },
     { ngx_string("active"), ngx_http_conduit_probe_active },
     { ngx_null_string, NULL }
 };
@@ -516,7 +513,6 @@ ngx_http_conduit_probe_print(ngx_http_conduit_probe_ctx_t *ctx,
     if (t->reply.data) {
         len = ngx_min(t->reply.len, 1024);
         out->last = ngx_sprintf(out->last, "\n%*s", len, t->reply.data);
-        ngx_free(ngx_conduit_transfer_take_reply(t));
     }
 }
 
@@ -691,36 +687,6 @@ ngx_http_conduit_probe_random(ngx_http_request_t *r)
     ngx_hex_dump(text, p, n);
 
     return ngx_http_conduit_probe_send(r, text, 2 * n);
-}
-
-
-static ngx_int_t
-ngx_http_conduit_probe_url(ngx_http_request_t *r)
-{
-    u_char             *p, *text;
-    ngx_int_t           rc;
-    ngx_str_t           value;
-    ngx_conduit_url_t   url;
-
-    ngx_http_conduit_probe_string(r, "url", &value);
-
-    text = ngx_pnalloc(r->pool, 256 + 4 * value.len);
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_conduit_url_parse(r->pool, &value, &url);
-
-    if (rc == NGX_OK) {
-        p = ngx_sprintf(text, "%V %V %d %V %V user=%d literal=%d\n",
-                        &url.scheme, &url.host, (int) url.port, &url.path,
-                        &url.query, (int) url.user, (int) url.literal);
-
-    } else {
-        p = ngx_sprintf(text, "%i\n", rc);
-    }
-
-    return ngx_http_conduit_probe_send(r, text, p - text);
 }
 
 

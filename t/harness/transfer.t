@@ -30,7 +30,6 @@ LOCATIONS = '''
         location /thread { conduit_probe thread; }
         location /drain { conduit_probe drain; }
         location /random { conduit_probe random; }
-        location /url { conduit_probe url; }
         location /active { conduit_probe active; }
 '''
 
@@ -808,28 +807,6 @@ def test_random(t):
 
         counts = [text.count(x) for x in '0123456789abcdef']
         t.ok(min(counts) > 1000 and max(counts) < 1500, 'evenly spread')
-
-
-def test_urls(t):
-    with nginx(t) as ng:
-        for url, expected in (
-                ('http://Example.COM/a/b?c=d#e',
-                 'http example.com 80 /a/b c=d user=0 literal=0'),
-                ('https://a.b:8443',
-                 'https a.b 8443 /  user=0 literal=0'),
-                ('http://u:p@h/', 'http h 80 /  user=1 literal=0'),
-                ('http://[::1]:1/', 'http ::1 1 /  user=0 literal=1'),
-                ('http://0x7f.1/',
-                 'http 127.0.0.1 80 /  user=0 literal=1'),
-                ('http://a%00b/', '-5'),
-                ('http://a b/', '-5'),
-                ('ftp://a/', '-5'),
-                ('http://a:0/', '-5'),
-                ('http://a:70000/', '-5'),
-                ('//a/b', '-5'),
-                ('', '-5')):
-            got = ng.get('/url?url=' + quote(url, safe='')).text.strip()
-            t.eq(got, expected, 'URL ' + repr(url))
 
 
 def test_master_off(t):
