@@ -28,7 +28,6 @@
 /* a set of kinds */
 
 #define NGX_HTTP_CONDUIT_KIND(k)      (1 << (k))
-#define NGX_HTTP_CONDUIT_KINDS        3
 
 #define NGX_HTTP_CONDUIT_MODEL_HASH   127
 

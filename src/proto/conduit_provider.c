@@ -5,6 +5,7 @@
 
 
 #include "conduit_provider.h"
+#include "conduit_sandbox.h"
 
 
 static int conduit_provider_scheme(const conduit_str_t *location);
@@ -39,7 +40,7 @@ conduit_provider_create(const conduit_pool_t *pool, const conduit_str_t *name)
     p->read_timeout = 30000;
     p->download_timeout = 300000;
     p->lease = 60000;
-    p->duration = 3000;
+    p->duration = CONDUIT_SANDBOX_DURATION;
 
     p->every = 5000;
     p->progress_scale = 1;

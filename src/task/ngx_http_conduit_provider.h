@@ -50,7 +50,6 @@ struct ngx_http_conduit_provider_s {
 struct ngx_http_conduit_model_s {
     ngx_str_t                         alias;
     ngx_str_t                         upstream;
-    ngx_str_t                         provider_name;
     ngx_str_t                         fallback;    /* alias, or empty */
     ngx_uint_t                        kinds;
     ngx_http_conduit_provider_t      *provider;
