@@ -82,9 +82,13 @@ ngx_http_conduit_due_next(ngx_http_conduit_engine_t *engine, u_char *id,
 
     case NGX_HTTP_CONDUIT_DUE_OVER:
 
-        /* another host may need it in the store */
+        /*
+         * Another host may need it in the store.  It may have told a client
+         * of the draft, too, and has the task when the lease has run out.
+         */
 
-        number = node->handed ? 0 : node->number;
+        number = (node->handed || (node->draft && node->keyed))
+                 ? 0 : node->number;
         key.data = node->key->name;
         key.len = node->key->len;
 

@@ -94,6 +94,8 @@ ngx_http_conduit_create_keep(ngx_http_conduit_main_conf_t *cdmcf,
         making->lease = node->lease;
         making->number = node->number;
 
+        node->keyed = (idem && zone->sh->shared);
+
         making->until = idem ? idem->until : 0;
         record.until = making->until;
     }

@@ -288,6 +288,8 @@ struct ngx_http_conduit_task_node_s {
                                                    /* lease of their own */
     unsigned                            offline:1; /* the store cannot hear */
                                                    /* of its next event */
+    unsigned                            keyed:1;   /* a draft: its create may */
+                                                   /* be answered by others */
 
     uint32_t                            metadata_off;  /* in document */
     uint32_t                            metadata_len;

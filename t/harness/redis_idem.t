@@ -5,6 +5,7 @@
 # Idempotency-Key over two hosts: replays, conflicts, races, a host that dies
 
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -277,6 +278,31 @@ def test_dead(t):
         a.start()
 
 
+def test_orphan(t):
+    """The process that makes a task dies when Redis has it, and the request
+    is repeated before anybody notices."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, proxy, 'a') as a, host(t, redis, 'b', a) as b:
+        had = tasks_of(redis, 'alice')
+        proxy.delay(3)
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            lost = pool.submit(a.alice.post, ASYNC, body('once'), key('x'))
+            wait_for(lambda: tasks_of(redis, 'alice') > had, 20, 'the task')
+            pid, = a.workers()
+            a.killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+            r = b.alice.post(ASYNC, body('once'), key('x'))
+            t.ok(lost.exception(), 'it has no answer')
+
+        proxy.delay(0)
+        t.eq((r.status, r.header('idempotency-replayed')), (202, 'true'),
+             'but another host has')
+        t.eq(b.alice.wait(r['task_id'], 40)['status'], 'completed',
+             'and the task runs')
+
+
 def test_outage(t):
     with Redis() as redis, host(t, redis, 'a') as a, \
             host(t, redis, 'b', a, more='on_outage=local') as b:
@@ -313,4 +339,5 @@ def test_outage(t):
              known['task_id'], 'and what was known before')
 
 
-run(test_replay, test_race, test_commands, test_sync, test_dead, test_outage)
+run(test_replay, test_race, test_commands, test_sync, test_dead, test_orphan,
+    test_outage)
