@@ -9,6 +9,7 @@ what Redis had kept at which moment.
 """
 
 import collections
+import datetime
 import glob
 import os
 import re
@@ -49,6 +50,7 @@ class Order:
         self.video = video
         self.path = path            # of its webhook, or None
         self.key = key              # its Idempotency-Key, or None
+        self.host = None            # that was asked first
         self.body = body
         self.refused = None         # an answer for good
         self.task = None
@@ -67,10 +69,21 @@ class Task:
         self.path = order.path
         self.ends = []              # (when, by, document), each kind once
         self.told = []              # (when, by, event, arguments) of hubs
+        self.local = False          # Redis was not told of it at first
 
     @property
     def end(self):
         return self.ends[-1][2] if self.ends else None
+
+    def created(self):
+        """By the monotonic clock; 0: it has not ended."""
+
+        if not self.end:
+            return 0
+
+        wall = datetime.datetime.fromisoformat(
+            self.end['created_at'].replace('Z', '+00:00')).timestamp()
+        return wall - time.time() + time.monotonic()
 
 
 class Trouble:
@@ -92,14 +105,18 @@ class Trouble:
 
 
 class Books:
-    def __init__(self):
+    def __init__(self, local=False):
+        self.local = local          # hosts take tasks without Redis
         self.lock = threading.Lock()
         self.orders = []
         self.tasks = {}
         self.faults = []
         self.backward = []          # see Verdict.backward()
         self.behind = []            # Verdict.behind()
-        self.silent = []            # and Verdict.silent()
+        self.silent = []            # Verdict.silent()
+        self.lost = []              # Verdict.lost()
+        self.periods = []           # Verdict.periods()
+        self.rewound = []           # and Verdict.rewound()
         self.troubles = []
         self.replies = collections.Counter()
 
@@ -116,11 +133,16 @@ class Books:
             order.task = id
 
             if id not in self.tasks:
-                self.tasks[id] = Task(id, order, host, time.monotonic())
+                task = Task(id, order, host, time.monotonic())
+                task.local = self.local and bool(
+                    self.parted(host, task.at - 1, task.at))
+                self.tasks[id] = task
 
     def pick(self, rng):
+        """A task that all hosts know."""
+
         with self.lock:
-            known = list(self.tasks)
+            known = [id for id, task in self.tasks.items() if not task.local]
 
         if not known:
             return None
@@ -151,8 +173,7 @@ class Books:
     def killed(self, host, first, last, kinds=('host', 'worker')):
         """Was the host killed, or a worker of it, in that time?"""
 
-        return [trouble for trouble in self.near(0, last, kinds, host)
-                if trouble.begun >= first]
+        return self.near(first, last, kinds, host)
 
     def parted(self, host, first, last):
         """Was the host not able to tell Redis something in that time?"""

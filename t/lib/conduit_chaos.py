@@ -17,12 +17,14 @@ from conduit_books import *
 from conduit_hooks import *
 from conduit_hub import *
 from conduit_redis import *
+from conduit_roam import *
 
 HTTP_CONF = '''
     conduit_task_limit per_key=100000 total=100000;
     conduit_webhook_rate off;
     conduit_webhook_retry 200ms 400ms 800ms 2s 4s 8s 8s 8s;
     conduit_webhook_bind %s;
+    conduit_hub_keepalive 1s;
 '''
 
 # its limits tell whether the counts are right at the end
@@ -81,9 +83,9 @@ class World:
 
     NAMES = 'abcdefgh'
 
-    def __init__(self, t, hosts=3):
+    def __init__(self, t, hosts=3, local=False):
         self.t = t
-        self.books = Books()
+        self.books = Books(local)
         self.provider = Provider().start()
         self.provider.script('slow', poll=[
             {'state': 'processing', 'progress': 10, 'times': 25},
@@ -106,6 +108,7 @@ class World:
         return make_host(Hooks, self.t, proxy, self.NAMES[n],
                          self.hosts[0] if self.hosts else None,
                          http=HTTP_CONF % self.address(n) + MEDIA, workers=2,
+                         more='on_outage=local' if self.books.local else '',
                          keys=COUNTED, provider=self.provider,
                          providers=['videos'], edit=providers(self.NAMES[n]))
 
@@ -300,6 +303,11 @@ class Load:
     def send(self, order, n, what='create'):
         """True when it has made a task, or has made one before."""
 
+        # without Redis a key holds at one host
+
+        order.host = n if order.host is None else order.host
+        n = order.host if self.books.local else n
+
         r = self.world.hosts[n].alice.post(
             (VIDEOS if order.video else IMAGES) + '/async', order.body,
             {'Idempotency-Key': order.key} if order.key else None)
@@ -432,7 +440,8 @@ class Load:
 
         with self.books.lock:
             known = {id: task.end and task.end['status']
-                     for id, task in self.books.tasks.items()}
+                     for id, task in self.books.tasks.items()
+                     if not task.local}
 
         r = self.world.hosts[n].alice.list(limit=100)
 

@@ -448,3 +448,62 @@ class Hub:
             events.append(self.event())
 
         return events
+
+
+class Stateful(Hub):
+    """Both sides number their messages, and repeat what the other one has not
+    acknowledged."""
+
+    def __init__(self, *args, **more):
+        self.kept = []              # not acknowledged
+        self.first = 1              # number of the first one of them
+        self.number = 1             # number of what comes
+        self.had = 0
+        super().__init__(*args, stateful=True, **more)
+
+    def send(self, *messages):
+        self.kept += [m for m in messages if 'type' in m]
+        super().send(*messages)
+
+    def resume(self, ws):
+        """Goes on with another socket; false if the session does not."""
+
+        self.ws, self.records, self.number = ws, [], None
+        super().send({'type': 9, 'sequenceId': self.first}, *self.kept)
+        record = super().record()
+        self.number = record.get('sequenceId')
+        return self.number is not None
+
+    def record(self):
+        while True:
+            record = super().record()
+            kind = record.get('type')
+
+            if kind == 8:
+                done = record['sequenceId'] + 1 - self.first
+                self.kept = self.kept[done:]
+                self.first += done
+
+            elif kind not in (1, 3):
+                return record
+
+            elif self.take():
+                return record
+
+    def take(self):
+        """Whether the message is a new one."""
+
+        number, self.number = self.number, self.number + 1
+
+        if number > self.had + 1:
+            raise AssertionError('message %d after %d' % (number, self.had))
+
+        if number <= self.had:
+            return False
+
+        self.had = number
+
+        if number % 4 == 0:
+            super().send({'type': 8, 'sequenceId': number})
+
+        return True

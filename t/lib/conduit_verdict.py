@@ -31,6 +31,7 @@ class Verdict:
         self.quiet()
         self.replays()
         self.ends()
+        self.roamers()
         self.hooks()
         self.lists()
         self.counts()
@@ -45,6 +46,9 @@ class Verdict:
         self.backward()
         self.behind()
         self.silent()
+        self.lost()
+        self.periods()
+        self.rewound()
         self.deliveries()
         self.submits()
         self.owners()
@@ -139,6 +143,22 @@ class Verdict:
 
         self.t.eq(late[:3], [], 'all %d accepted tasks have ended, on every '
                   'host' % len(self.tasks))
+
+    def roamers(self):
+        """All that is followed has ended: every hub client is told so."""
+
+        roamers = self.world.roamers
+
+        try:
+            wait_for(lambda: not roamers.missing(), 30 * SLOW, 'hub clients')
+
+        except TimeoutError:
+            pass
+
+        self.t.eq([(by, host, tasks[:3]) for by, host, tasks
+                   in roamers.missing()], [],
+                  'clients of hubs are told all ends, wherever they go')
+        roamers.end()
 
     def hooks(self):
         """Each at least once, with one id and one body for an end."""
@@ -305,8 +325,8 @@ class Verdict:
         """A task is in Redis before its 202, and one create makes one."""
 
         late = [task.id for task in self.tasks
-                if task.id not in self.kept
-                or self.kept[task.id].fields['h'][0].low > task.at]
+                if task.id not in self.kept or not task.local
+                and self.kept[task.id].fields['h'][0].low > task.at]
         self.t.eq(late[:3], [], 'a task was kept before it was accepted')
 
         made = collections.defaultdict(set)
@@ -355,7 +375,7 @@ class Verdict:
 
             first = min(claims)
 
-            if kept.low > first[0]:
+            if kept.low > first[0] and not task.local:
                 early.append((task.id, first, kept, record.holders('o'),
                               self.books.near(first[0] - 15, first[0],
                                               Events.KINDS)))
@@ -446,6 +466,59 @@ class Verdict:
                               self.books.near(begun, at, Events.KINDS)))
 
         self.t.eq(wrong[:2], [], 'hubs tell all ends') \
+            or self.t.diag('%d times' % len(wrong))
+
+    def lost(self):
+        """A session that a stateful client has not found again."""
+
+        wrong = [what for what in self.books.lost
+                 if what[2] - what[1] < 10
+                 and not self.books.near(what[0] - 1, what[2],
+                                         ('host', 'worker', 'reload'), what[3])
+                 and not any(self.books.parted(n, what[1], what[2])
+                             for n in what[3:])]
+        self.t.eq(wrong[:2], [], 'sessions are lost with hosts only') \
+            or self.t.diag('%d of %d' % (len(wrong), len(self.books.lost)))
+
+    def periods(self):
+        """Who follows all tasks is told of each that ends meanwhile."""
+
+        wrong = []
+        local = {task.id for task in self.tasks if task.local}
+
+        for begun, at, n, by, told in self.books.periods:
+            if self.books.parted(n, at - TAKEOVER - SOON, at):
+                continue
+
+            for id, record in self.kept.items():
+                kept = record.ended()
+
+                # what ended without Redis may have been told before
+
+                if kept and id in local:
+                    continue
+
+                if kept and begun < kept.low and id not in told \
+                        and kept.high + TAKEOVER + SOON < at:
+                    wrong.append((by, n, begun, at, id, kept,
+                                  record.holders('o'),
+                                  self.books.near(kept.low - 15, kept.high + 20,
+                                                  Events.KINDS)))
+
+        self.t.eq(wrong[:2], [], 'who follows all tasks misses no end') \
+            or self.t.diag('%d of %d ends' % (len(wrong), sum(
+                len(period[4]) for period in self.books.periods)))
+
+    def rewound(self):
+        """Progress goes back only if it has died with somebody."""
+
+        def excused(when, at, by, id, *more):
+            return (self.books.near(when - 15, at, ('host', 'worker'))
+                    or any(kept.high >= when - 15 and kept.low <= at + SOON
+                           for kept, _, _ in self.kept[id].holders('o')[1:]))
+
+        wrong = [what for what in self.books.rewound if not excused(*what)]
+        self.t.eq(wrong[:3], [], 'no hub told less than before') \
             or self.t.diag('%d times' % len(wrong))
 
     # what was done twice
@@ -552,7 +625,7 @@ class Verdict:
         """Only the host that has a task asks the provider for it."""
 
         wrong = []
-        ids = {task.prompt: task.id for task in self.tasks}
+        ids = {task.prompt: task.id for task in self.tasks if not task.local}
 
         for r in self.world.provider.select():
             if r.operation not in ('submit', 'poll') \
