@@ -8,7 +8,7 @@
 #define _CONDUIT_RANK_H_INCLUDED_
 
 
-#include <conduit.h>
+#include <conduit_treap.h>
 
 
 /*
@@ -21,25 +21,24 @@
  * unique within the set.  prio is any well spread number.
  */
 
-typedef struct conduit_rank_node_s  conduit_rank_node_t;
-
-struct conduit_rank_node_s {
-    conduit_rank_node_t  *left;
-    conduit_rank_node_t  *right;
+typedef struct {
+    conduit_treap_node_t  links;
     uint64_t              tag;
     uint64_t              seq;
     uint32_t              prio;
     uint32_t              size;
-};
+} conduit_rank_node_t;
 
 
 typedef struct {
-    conduit_rank_node_t  *root;
+    conduit_treap_t       tree;
 } conduit_rank_t;
 
 
-#define conduit_rank_init(r)   (r)->root = NULL
-#define conduit_rank_count(r)  ((r)->root ? (r)->root->size : 0)
+#define conduit_rank_init(r)   conduit_treap_init(&(r)->tree)
+
+
+uint32_t conduit_rank_count(conduit_rank_t *r);
 
 
 /* the node's tag, seq and prio must be set; it must not be in the set */

@@ -26,8 +26,6 @@ static ngx_int_t ngx_http_conduit_page_read(
 static ngx_int_t ngx_http_conduit_page_copy(
     ngx_http_conduit_main_conf_t *cdmcf, ngx_http_conduit_page_t *page,
     ngx_uint_t n);
-static ngx_queue_t *ngx_http_conduit_page_start_locked(
-    ngx_http_conduit_zone_t *zone, ngx_http_conduit_page_t *page);
 static ngx_uint_t ngx_http_conduit_page_match_locked(
     ngx_http_conduit_page_t *page, ngx_http_conduit_task_node_t *node);
 
@@ -203,7 +201,6 @@ ngx_http_conduit_page_read(ngx_http_conduit_main_conf_t *cdmcf,
 {
     ngx_int_t                      rc;
     ngx_uint_t                     i, n;
-    ngx_queue_t                   *q, *end;
     ngx_http_conduit_zone_t       *zone;
     ngx_http_conduit_task_node_t  *node;
 
@@ -213,18 +210,22 @@ ngx_http_conduit_page_read(ngx_http_conduit_main_conf_t *cdmcf,
 
     ngx_http_conduit_zone_lock(zone);
 
-    end = ngx_queue_sentinel(&page->key->tasks);
-    q = ngx_http_conduit_page_start_locked(zone, page);
+    node = page->after ? ngx_http_conduit_node_find_locked(zone, page->id)
+                       : NULL;
 
-    if (q == NULL) {
+    if (page->after && (node == NULL || node->key != page->key)) {
         ngx_http_conduit_zone_unlock(zone);
         page->more = *resumed;
         return *resumed ? NGX_OK : NGX_DECLINED;
     }
 
-    for (i = 0; q != end; i++) {
+    for (i = 0; /* void */ ; i++) {
 
-        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, siblings);
+        node = ngx_http_conduit_node_next_locked(page->key, node,
+                                                 page->ascending);
+        if (node == NULL) {
+            break;
+        }
 
         if (i == NGX_HTTP_CONDUIT_LIST_STRIDE) {
             rc = NGX_AGAIN;
@@ -243,8 +244,6 @@ ngx_http_conduit_page_read(ngx_http_conduit_main_conf_t *cdmcf,
             ngx_memcpy(page->views[n].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
             n++;
         }
-
-        q = page->ascending ? ngx_queue_next(q) : ngx_queue_prev(q);
     }
 
     ngx_http_conduit_zone_unlock(zone);
@@ -289,29 +288,6 @@ ngx_http_conduit_page_copy(ngx_http_conduit_main_conf_t *cdmcf,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_queue_t *
-ngx_http_conduit_page_start_locked(ngx_http_conduit_zone_t *zone,
-    ngx_http_conduit_page_t *page)
-{
-    ngx_queue_t                   *q;
-    ngx_http_conduit_task_node_t  *node;
-
-    q = ngx_queue_sentinel(&page->key->tasks);
-
-    if (page->after) {
-        node = ngx_http_conduit_node_find_locked(zone, page->id);
-
-        if (node == NULL || node->key != page->key) {
-            return NULL;
-        }
-
-        q = &node->siblings;
-    }
-
-    return page->ascending ? ngx_queue_next(q) : ngx_queue_prev(q);
 }
 
 

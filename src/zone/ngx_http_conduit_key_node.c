@@ -53,7 +53,7 @@ ngx_http_conduit_key_node_locked(ngx_http_conduit_zone_t *zone,
         return NULL;
     }
 
-    ngx_queue_init(&key->tasks);
+    conduit_treap_init(&key->tasks);
     ngx_queue_init(&key->changes);
     ngx_queue_init(&key->hooks);
     ngx_queue_init(&key->origins);

@@ -15,10 +15,25 @@ static void ngx_http_conduit_node_show_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 static uint64_t ngx_http_conduit_node_next_stamp_locked(
     ngx_http_conduit_zone_t *zone);
+static int ngx_http_conduit_node_less(conduit_treap_node_t *a,
+    conduit_treap_node_t *b);
+static uint32_t ngx_http_conduit_node_prio(conduit_treap_node_t *node);
 static void ngx_http_conduit_node_chain_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
 static void ngx_http_conduit_node_unhash_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
+
+
+#define ngx_http_conduit_node_placed(n)                                       \
+    ((ngx_http_conduit_task_node_t *)                                         \
+         ((u_char *) (n) - offsetof(ngx_http_conduit_task_node_t, place)))
+
+
+static const conduit_treap_type_t  ngx_http_conduit_node_places = {
+    ngx_http_conduit_node_less,
+    ngx_http_conduit_node_prio,
+    NULL
+};
 
 
 ngx_http_conduit_task_node_t *
@@ -226,7 +241,7 @@ static void
 ngx_http_conduit_node_show_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node)
 {
-    ngx_http_conduit_node_sort_locked(node);
+    ngx_http_conduit_node_place_locked(node);
 
     ngx_queue_insert_tail(&node->key->changes, &node->changed);
     node->stamp = ngx_http_conduit_node_next_stamp_locked(zone);
@@ -294,26 +309,56 @@ ngx_http_conduit_node_number_locked(ngx_http_conduit_zone_t *zone)
 
 
 void
-ngx_http_conduit_node_sort_locked(ngx_http_conduit_task_node_t *node)
+ngx_http_conduit_node_place_locked(ngx_http_conduit_task_node_t *node)
 {
-    ngx_queue_t                   *q, *head;
-    ngx_http_conduit_task_node_t  *other;
+    conduit_treap_insert(&node->key->tasks, &node->place,
+                         &ngx_http_conduit_node_places);
+}
 
-    head = &node->key->tasks;
 
-    for (q = ngx_queue_last(head); q != head; q = ngx_queue_prev(q)) {
-        other = ngx_queue_data(q, ngx_http_conduit_task_node_t, siblings);
+ngx_http_conduit_task_node_t *
+ngx_http_conduit_node_next_locked(ngx_http_conduit_key_node_t *key,
+    ngx_http_conduit_task_node_t *node, ngx_uint_t ascending)
+{
+    conduit_treap_node_t  *place;
 
-        if (other->number < node->number
-            || (other->number == node->number
-                && ngx_memcmp(other->id, node->id, NGX_HTTP_CONDUIT_ID_LEN)
-                   < 0))
-        {
-            break;
-        }
-    }
+    place = node ? &node->place : NULL;
 
-    ngx_queue_insert_after(q, &node->siblings);
+    place = ascending ? conduit_treap_next(&key->tasks, place,
+                                           &ngx_http_conduit_node_places)
+                      : conduit_treap_prev(&key->tasks, place,
+                                           &ngx_http_conduit_node_places);
+
+    return place ? ngx_http_conduit_node_placed(place) : NULL;
+}
+
+
+/* of two with the same number the ids tell, so that all hosts agree */
+
+static int
+ngx_http_conduit_node_less(conduit_treap_node_t *a, conduit_treap_node_t *b)
+{
+    ngx_http_conduit_task_node_t  *one, *two;
+
+    one = ngx_http_conduit_node_placed(a);
+    two = ngx_http_conduit_node_placed(b);
+
+    return one->number < two->number
+           || (one->number == two->number
+               && ngx_memcmp(one->id, two->id, NGX_HTTP_CONDUIT_ID_LEN) < 0);
+}
+
+
+/* ids are random */
+
+static uint32_t
+ngx_http_conduit_node_prio(conduit_treap_node_t *node)
+{
+    uint32_t  prio;
+
+    ngx_memcpy(&prio, ngx_http_conduit_node_placed(node)->id, sizeof(prio));
+
+    return prio;
 }
 
 
@@ -368,7 +413,8 @@ ngx_http_conduit_node_free_locked(ngx_http_conduit_zone_t *zone,
         }
 
         if (!node->draft) {
-            ngx_queue_remove(&node->siblings);
+            conduit_treap_delete(&node->key->tasks, &node->place,
+                                 &ngx_http_conduit_node_places);
             ngx_queue_remove(&node->changed);
 
             if (!node->remote) {

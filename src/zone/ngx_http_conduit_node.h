@@ -56,8 +56,16 @@ ngx_http_conduit_task_node_t *ngx_http_conduit_node_any_locked(
 /* one more task: in the order of creation, also with those of other hosts */
 uint64_t ngx_http_conduit_node_number_locked(ngx_http_conduit_zone_t *zone);
 
-/* into the tasks of its key; drafts may become tasks in another order */
-void ngx_http_conduit_node_sort_locked(ngx_http_conduit_task_node_t *node);
+/*
+ * Into the tasks of its key, in the order of creation: drafts may become tasks
+ * in another one, and so may tasks of other hosts.
+ */
+void ngx_http_conduit_node_place_locked(ngx_http_conduit_task_node_t *node);
+
+/* the one behind, or before it; the first, or the last; NULL: none is left */
+ngx_http_conduit_task_node_t *ngx_http_conduit_node_next_locked(
+    ngx_http_conduit_key_node_t *key, ngx_http_conduit_task_node_t *node,
+    ngx_uint_t ascending);
 
 /*
  * Tickets: taken by this process, given back by it or for it.  hide says that

@@ -8,7 +8,10 @@
 
 
 /* the part of the zone that new tasks leave to those that are there */
-#define NGX_HTTP_CONDUIT_RESERVE  16
+#define NGX_HTTP_CONDUIT_RESERVE    16
+
+/* 2^this is more than there can be tasks */
+#define NGX_HTTP_CONDUIT_ZONE_BINS  32
 
 
 static ngx_int_t ngx_http_conduit_zone_inherit(ngx_shm_zone_t *shm_zone,
@@ -22,8 +25,11 @@ static void ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone);
 static void ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone);
 static void ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
     ngx_http_conduit_task_node_t *node);
-static void ngx_http_conduit_zone_order_locked(
-    ngx_http_conduit_task_node_t *node);
+static void ngx_http_conduit_zone_orders_locked(
+    ngx_http_conduit_zone_t *zone);
+static void ngx_http_conduit_zone_order_locked(ngx_queue_t *changes);
+static ngx_queue_t *ngx_http_conduit_zone_merge_locked(ngx_queue_t *one,
+    ngx_queue_t *two);
 
 
 _Static_assert(sizeof(ngx_http_conduit_task_node_t) <= 512,
@@ -224,6 +230,7 @@ ngx_http_conduit_zone_repair_locked(ngx_http_conduit_zone_t *zone)
 
     zone->sh->tasks.prev = prev;
 
+    ngx_http_conduit_zone_orders_locked(zone);
     ngx_http_conduit_hook_repair_locked(zone);
     ngx_http_conduit_idem_relink_locked(zone);
     ngx_http_conduit_session_repair_locked(zone);
@@ -249,7 +256,7 @@ ngx_http_conduit_zone_empty_locked(ngx_http_conduit_zone_t *zone)
 
     for (i = 0; i <= sh->key_mask; i++) {
         for (key = sh->key_hash[i]; key; key = key->next) {
-            ngx_queue_init(&key->tasks);
+            conduit_treap_init(&key->tasks);
             ngx_queue_init(&key->changes);
             key->live = 0;
             key->ntasks = 0;
@@ -305,8 +312,8 @@ ngx_http_conduit_zone_relink_locked(ngx_http_conduit_zone_t *zone,
     }
 
     if (!node->draft) {
-        ngx_http_conduit_node_sort_locked(node);
-        ngx_http_conduit_zone_order_locked(node);
+        ngx_http_conduit_node_place_locked(node);
+        ngx_queue_insert_tail(&node->key->changes, &node->changed);
 
         if (!node->remote) {
             sh->status[node->status]++;
@@ -362,23 +369,92 @@ ngx_http_conduit_zone_tight_locked(ngx_http_conduit_zone_t *zone)
 }
 
 
-/* into the order of changes, which is almost that of creation */
+static void
+ngx_http_conduit_zone_orders_locked(ngx_http_conduit_zone_t *zone)
+{
+    ngx_uint_t                    i;
+    ngx_http_conduit_key_node_t  *key;
+
+    for (i = 0; i <= zone->sh->key_mask; i++) {
+        for (key = zone->sh->key_hash[i]; key; key = key->next) {
+            ngx_http_conduit_zone_order_locked(&key->changes);
+        }
+    }
+}
+
+
+/*
+ * Tasks lie in the order in which they came to be, keys tell them in that of
+ * their changes.  A merge sort: bins[i] is a list of 2^i tasks, or NULL.
+ */
 
 static void
-ngx_http_conduit_zone_order_locked(ngx_http_conduit_task_node_t *node)
+ngx_http_conduit_zone_order_locked(ngx_queue_t *changes)
 {
-    ngx_queue_t                   *q, *head;
-    ngx_http_conduit_task_node_t  *other;
+    ngx_uint_t    i;
+    ngx_queue_t  *q, *next, *list, *bins[NGX_HTTP_CONDUIT_ZONE_BINS];
 
-    head = &node->key->changes;
+    ngx_memzero(bins, sizeof(bins));
 
-    for (q = ngx_queue_last(head); q != head; q = ngx_queue_prev(q)) {
-        other = ngx_queue_data(q, ngx_http_conduit_task_node_t, changed);
+    for (q = ngx_queue_head(changes);
+         q != ngx_queue_sentinel(changes);
+         q = next)
+    {
+        next = ngx_queue_next(q);
 
-        if (other->stamp < node->stamp) {
-            break;
+        list = q;
+        list->next = NULL;
+
+        for (i = 0; bins[i] && i < NGX_HTTP_CONDUIT_ZONE_BINS - 1; i++) {
+            list = ngx_http_conduit_zone_merge_locked(bins[i], list);
+            bins[i] = NULL;
+        }
+
+        bins[i] = ngx_http_conduit_zone_merge_locked(bins[i], list);
+    }
+
+    list = NULL;
+
+    for (i = 0; i < NGX_HTTP_CONDUIT_ZONE_BINS; i++) {
+        list = ngx_http_conduit_zone_merge_locked(bins[i], list);
+    }
+
+    ngx_queue_init(changes);
+
+    for (q = list; q; q = next) {
+        next = q->next;
+        ngx_queue_insert_tail(changes, q);
+    }
+}
+
+
+/* two lists without their prev, either of which may be NULL */
+
+static ngx_queue_t *
+ngx_http_conduit_zone_merge_locked(ngx_queue_t *one, ngx_queue_t *two)
+{
+    ngx_queue_t                   *list, **last;
+    ngx_http_conduit_task_node_t  *a, *b;
+
+    last = &list;
+
+    while (one && two) {
+        a = ngx_queue_data(one, ngx_http_conduit_task_node_t, changed);
+        b = ngx_queue_data(two, ngx_http_conduit_task_node_t, changed);
+
+        if (a->stamp <= b->stamp) {
+            *last = one;
+            last = &one->next;
+            one = one->next;
+
+        } else {
+            *last = two;
+            last = &two->next;
+            two = two->next;
         }
     }
 
-    ngx_queue_insert_after(q, &node->changed);
+    *last = one ? one : two;
+
+    return list;
 }

@@ -153,7 +153,7 @@ typedef struct ngx_http_conduit_origin_s     ngx_http_conduit_origin_t;
 
 struct ngx_http_conduit_key_node_s {
     ngx_http_conduit_key_node_t        *next;
-    ngx_queue_t                         tasks;     /* oldest first */
+    conduit_treap_t                     tasks;     /* oldest first */
     ngx_queue_t                         changes;   /* of them, latest last */
     conduit_bucket_t                    bucket;
     uint32_t                            live;      /* unfinished tasks */
@@ -299,7 +299,7 @@ struct ngx_http_conduit_task_node_s {
 
     ngx_rbtree_node_t                   due;       /* key: ngx_msec_t */
     ngx_queue_t                         tasks;     /* sh->tasks */
-    ngx_queue_t                         siblings;  /* key->tasks */
+    conduit_treap_node_t                place;     /* key->tasks */
     ngx_queue_t                         changed;   /* key->changes */
     ngx_queue_t                         owned;     /* cell->owned */
     conduit_rank_node_t                 rank;      /* lane->queue */

@@ -28,7 +28,7 @@ next(void)
 
 
 static uint32_t
-depth(conduit_rank_node_t *node)
+depth(conduit_treap_node_t *node)
 {
     uint32_t  left, right;
 
@@ -111,8 +111,9 @@ main(void)
     }
 
     is_num(wrong, 0, "counts and places are those of a sorted list");
-    ok(depth(rank.root) < 64, "the tree stays flat: depth %u of %u members",
-       depth(rank.root), count);
+    ok(depth(rank.tree.root) < 64,
+       "the tree stays flat: depth %u of %u members", depth(rank.tree.root),
+       count);
 
     wrong = 0;
 
@@ -130,7 +131,7 @@ main(void)
     }
 
     is_num(wrong, 0, "members leave in order");
-    ok(rank.root == NULL, "until the set is empty");
+    ok(rank.tree.root == NULL, "until the set is empty");
 
     free(nodes);
 
