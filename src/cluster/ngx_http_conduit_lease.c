@@ -16,18 +16,15 @@
  *
  * A lease that has run out is found by a look into its shard: into all shards
  * when a host falls silent and after a start, else into one shard with each
- * tick, for those that nobody has seen leave.
+ * tick, for those that nobody has seen leave.  A look that takes over as many
+ * as it may is followed by another one as soon as these have been read.
  */
 
 
 /* tasks of a shard that one call renews, and takes over at most */
 
-#define NGX_HTTP_CONDUIT_LEASE_BATCH   20
-#define NGX_HTTP_CONDUIT_LEASE_CLAIMS  "32"
-
-/* what is about to begin ends before the lease does, ms */
-
-#define NGX_HTTP_CONDUIT_LEASE_MARGIN  1000
+#define NGX_HTTP_CONDUIT_LEASE_BATCH   200
+#define NGX_HTTP_CONDUIT_LEASE_CLAIMS  16
 
 /* after a start, or a return of Redis, all shards are looked into so long */
 
@@ -38,30 +35,16 @@
 #define NGX_HTTP_CONDUIT_LEASE_GRACE   5000
 
 
-/* a member of the leases: a task, or its deliveries alone */
-
-typedef struct {
-    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
-    u_char                            apart;
-} ngx_http_conduit_leased_t;
-
-
-/* all leases of the host, in one go */
-
-typedef struct {
-    ngx_http_conduit_cluster_t       *cluster;
-    ngx_msec_t                        begun;
-} ngx_http_conduit_renewal_t;
-
-
-/* those of a shard; it may be that it alone cannot be reached */
+/* calls of a shard; it may be that it alone cannot be reached */
 
 typedef struct {
     ngx_http_conduit_cluster_t       *cluster;
     ngx_uint_t                        shard;
     ngx_msec_t                        begun;
     ngx_uint_t                        calls;       /* without a reply */
-    unsigned                          renews:1;    /* not only a look */
+    ngx_uint_t                        unread;      /* as of the cluster */
+    unsigned                          renews:1;
+    unsigned                          looks:1;     /* or it does this */
     unsigned                          failed:1;
 } ngx_http_conduit_beat_t;
 
@@ -70,32 +53,23 @@ static ngx_uint_t ngx_http_conduit_lease_alarm(
     ngx_http_conduit_cluster_t *cluster, ngx_uint_t due);
 static ngx_uint_t ngx_http_conduit_lease_grace(
     ngx_http_conduit_cluster_t *cluster);
-static ngx_uint_t ngx_http_conduit_lease_renew(
-    ngx_http_conduit_cluster_t *cluster, ngx_uint_t all);
-static ngx_http_conduit_leased_t *ngx_http_conduit_lease_members(
-    ngx_http_conduit_cluster_t *cluster, ngx_uint_t *np);
-static void ngx_http_conduit_lease_sure(ngx_http_conduit_cluster_t *cluster);
-static void ngx_http_conduit_lease_renewed(void *data,
-    ngx_conduit_redis_reply_t *reply);
-static void ngx_http_conduit_lease_shard(ngx_http_conduit_cluster_t *cluster,
-    ngx_uint_t shard, ngx_http_conduit_leased_t *leased, ngx_uint_t n,
-    ngx_uint_t look);
-static ngx_int_t ngx_http_conduit_lease_call(ngx_http_conduit_beat_t *beat,
-    ngx_http_conduit_leased_t *leased, ngx_uint_t n, ngx_uint_t look);
+static void ngx_http_conduit_lease_look(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard);
+static ngx_http_conduit_beat_t *ngx_http_conduit_lease_beat(
+    ngx_http_conduit_cluster_t *cluster, ngx_uint_t shard);
+static void ngx_http_conduit_lease_call(ngx_http_conduit_beat_t *beat,
+    ngx_http_conduit_leased_t *leased, ngx_uint_t n);
 static void ngx_http_conduit_lease_beaten(ngx_http_conduit_beat_t *beat);
-static void ngx_http_conduit_lease_parts(ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_lease_claimed(void *data,
     ngx_conduit_redis_reply_t *reply);
-static void ngx_http_conduit_lease_member(
+static ngx_uint_t ngx_http_conduit_lease_member(
     ngx_http_conduit_cluster_t *cluster, ngx_str_t *member, ngx_str_t *owner);
-static int ngx_libc_cdecl ngx_http_conduit_lease_order(const void *one,
-    const void *two);
 
 
 void
 ngx_http_conduit_lease_tick(ngx_http_conduit_cluster_t *cluster)
 {
-    ngx_uint_t  all, due;
+    ngx_uint_t  n, all, due;
 
     ngx_http_conduit_counts_beat(cluster);
 
@@ -105,18 +79,18 @@ ngx_http_conduit_lease_tick(ngx_http_conduit_cluster_t *cluster)
 
     all = ngx_http_conduit_lease_alarm(cluster, due);
 
-    if (due || all) {
-
-        if (ngx_http_conduit_lease_renew(cluster, all)) {
-            cluster->renewed = ngx_current_msec;
-        }
+    if (due && cluster->renewal == NULL) {
+        ngx_http_conduit_lease_renew(cluster);
     }
 
     ngx_http_conduit_lease_parts(cluster);
 
-    if (!all) {
-        ngx_http_conduit_lease_shard(cluster, cluster->shard, NULL, 0,
-                                     !ngx_http_conduit_lease_grace(cluster));
+    if (ngx_http_conduit_lease_grace(cluster)) {
+        return;
+    }
+
+    for (n = all ? NGX_HTTP_CONDUIT_SHARDS : 1; n; n--) {
+        ngx_http_conduit_lease_look(cluster, cluster->shard);
         cluster->shard = (cluster->shard + 1) % NGX_HTTP_CONDUIT_SHARDS;
     }
 }
@@ -145,7 +119,7 @@ ngx_http_conduit_lease_unheld(ngx_http_conduit_main_conf_t *cdmcf)
 
 /* with each tick: shards whose leases may run out before the next one */
 
-static void
+void
 ngx_http_conduit_lease_parts(ngx_http_conduit_cluster_t *cluster)
 {
     uint64_t    mask;
@@ -228,230 +202,79 @@ ngx_http_conduit_lease_grace(ngx_http_conduit_cluster_t *cluster)
 }
 
 
-/* 0: no memory, or nothing can be sent */
-
-static ngx_uint_t
-ngx_http_conduit_lease_renew(ngx_http_conduit_cluster_t *cluster,
-    ngx_uint_t all)
-{
-    ngx_uint_t                  i, n, first, shard;
-    ngx_http_conduit_leased_t  *leased;
-
-    leased = ngx_http_conduit_lease_members(cluster, &n);
-
-    if (leased == NULL) {
-        return 0;
-    }
-
-    /* whoever has been away for long may have lost some of them */
-
-    cluster->doubtful = ((ngx_msec_int_t) (cluster->cdmcf->zone.sh->leased
-                                           - ngx_current_msec)
-                         <= 0);
-
-    ngx_qsort(leased, n, sizeof(ngx_http_conduit_leased_t),
-              ngx_http_conduit_lease_order);
-
-    first = 0;
-
-    for (shard = 0; shard < NGX_HTTP_CONDUIT_SHARDS; shard++) {
-
-        for (i = first; i < n; i++) {
-            if (leased[i].id[0] % NGX_HTTP_CONDUIT_SHARDS != shard) {
-                break;
-            }
-        }
-
-        if (i == first) {
-
-            /* nothing that could be lost */
-
-            cluster->kept[shard] = ngx_current_msec;
-
-        } else if (cluster->doubtful) {
-            cluster->kept[shard] = 0;
-        }
-
-        if (i > first || all) {
-            ngx_http_conduit_lease_shard(cluster, shard, leased + first,
-                                         i - first, all);
-        }
-
-        first = i;
-    }
-
-    ngx_free(leased);
-
-    /* before Redis is known to be there: a shard in doubt stays so */
-
-    ngx_http_conduit_lease_parts(cluster);
-    ngx_http_conduit_lease_sure(cluster);
-
-    return 1;
-}
-
-
-static int ngx_libc_cdecl
-ngx_http_conduit_lease_order(const void *one, const void *two)
-{
-    const ngx_http_conduit_leased_t  *a = one, *b = two;
-
-    return (int) (a->id[0] % NGX_HTTP_CONDUIT_SHARDS)
-           - (int) (b->id[0] % NGX_HTTP_CONDUIT_SHARDS);
-}
-
-
-/* of all unfinished tasks of this host, and of all that it has to deliver */
-
-static ngx_http_conduit_leased_t *
-ngx_http_conduit_lease_members(ngx_http_conduit_cluster_t *cluster,
-    ngx_uint_t *np)
-{
-    size_t                         room;
-    ngx_uint_t                     n, owed, task;
-    ngx_queue_t                   *q;
-    ngx_http_conduit_sh_t         *sh;
-    ngx_http_conduit_zone_t       *zone;
-    ngx_http_conduit_leased_t     *leased;
-    ngx_http_conduit_task_node_t  *node;
-
-    zone = &cluster->cdmcf->zone;
-    sh = zone->sh;
-
-    room = sh->live + 2 * sh->hooks_owed + 64;
-
-    leased = ngx_alloc(room * sizeof(ngx_http_conduit_leased_t),
-                       cluster->log);
-    if (leased == NULL) {
-        return NULL;
-    }
-
-    n = 0;
-
-    ngx_http_conduit_zone_lock(zone);
-
-    for (q = ngx_queue_head(&sh->tasks);
-         q != ngx_queue_sentinel(&sh->tasks) && n + 2 <= room;
-         q = ngx_queue_next(q))
-    {
-        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, tasks);
-
-        owed = (node->owed && !node->handed);
-        task = (node->status <= CONDUIT_PROCESSING && !node->remote
-                && !node->draft)
-               || (owed && !(node->apart && node->remote));
-
-        if (task) {
-            ngx_memcpy(leased[n].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
-            leased[n++].apart = 0;
-        }
-
-        if (owed && node->apart) {
-            ngx_memcpy(leased[n].id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
-            leased[n++].apart = 1;
-        }
-    }
-
-    ngx_http_conduit_zone_unlock(zone);
-
-    *np = n;
-
-    return leased;
-}
-
-
-/* what is true of all shards that are not excepted */
+/* what has run out there; one look at a time */
 
 static void
-ngx_http_conduit_lease_sure(ngx_http_conduit_cluster_t *cluster)
+ngx_http_conduit_lease_look(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard)
 {
-    ngx_str_t                    time = ngx_string("TIME");
-    ngx_http_conduit_renewal_t  *renewal;
+    uint64_t                  bit;
+    ngx_http_conduit_beat_t  *beat;
 
-    renewal = ngx_alloc(sizeof(ngx_http_conduit_renewal_t), cluster->log);
-    if (renewal == NULL) {
+    bit = (uint64_t) 1 << shard;
+
+    if (cluster->looked & bit) {
         return;
     }
 
-    renewal->cluster = cluster;
-    renewal->begun = ngx_current_msec;
-
-    if (ngx_conduit_redis_call(&cluster->redis->calls, &time, 1,
-                               ngx_http_conduit_lease_renewed, renewal)
-        != NGX_OK)
-    {
-        ngx_free(renewal);
+    beat = ngx_http_conduit_lease_beat(cluster, shard);
+    if (beat == NULL) {
+        return;
     }
+
+    beat->looks = 1;
+    cluster->looked |= bit;
+
+    ngx_http_conduit_lease_call(beat, NULL, 0);
+    ngx_http_conduit_lease_beaten(beat);
 }
 
 
-static void
-ngx_http_conduit_lease_renewed(void *data, ngx_conduit_redis_reply_t *reply)
-{
-    ngx_http_conduit_renewal_t  *renewal = data;
-
-    ngx_http_conduit_sh_t       *sh;
-    ngx_http_conduit_cluster_t  *cluster;
-
-    cluster = renewal->cluster;
-    sh = cluster->cdmcf->zone.sh;
-
-    if (reply) {
-
-        sh->late = ngx_current_msec - renewal->begun;
-
-        if ((ngx_msec_int_t) (sh->leased - ngx_current_msec) <= 0) {
-
-            /* seen by who sees that there are leases again */
-
-            ngx_http_conduit_cluster_unheard(cluster);
-            ngx_memory_barrier();
-        }
-
-        sh->leased = renewal->begun + NGX_HTTP_CONDUIT_LEASE
-                     - NGX_HTTP_CONDUIT_LEASE_MARGIN;
-    }
-
-    ngx_free(renewal);
-}
-
-
-static void
+void
 ngx_http_conduit_lease_shard(ngx_http_conduit_cluster_t *cluster,
-    ngx_uint_t shard, ngx_http_conduit_leased_t *leased, ngx_uint_t n,
-    ngx_uint_t look)
+    ngx_uint_t shard, ngx_http_conduit_leased_t *leased, ngx_uint_t n)
 {
     ngx_uint_t                part;
     ngx_http_conduit_beat_t  *beat;
 
-    beat = ngx_calloc(sizeof(ngx_http_conduit_beat_t), cluster->log);
+    beat = ngx_http_conduit_lease_beat(cluster, shard);
     if (beat == NULL) {
         return;
+    }
+
+    beat->renews = 1;
+
+    while (n) {
+        part = ngx_min(n, NGX_HTTP_CONDUIT_LEASE_BATCH);
+
+        ngx_http_conduit_lease_call(beat, leased, part);
+
+        leased += part;
+        n -= part;
+    }
+
+    ngx_http_conduit_lease_beaten(beat);
+}
+
+
+static ngx_http_conduit_beat_t *
+ngx_http_conduit_lease_beat(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard)
+{
+    ngx_http_conduit_beat_t  *beat;
+
+    beat = ngx_calloc(sizeof(ngx_http_conduit_beat_t), cluster->log);
+    if (beat == NULL) {
+        return NULL;
     }
 
     beat->cluster = cluster;
     beat->shard = shard;
     beat->begun = ngx_current_msec;
-    beat->renews = (n > 0);
+    beat->unread = cluster->unread;
     beat->calls = 1;
 
-    do {
-        part = ngx_min(n, NGX_HTTP_CONDUIT_LEASE_BATCH);
-
-        if (ngx_http_conduit_lease_call(beat, leased, part, look) == NGX_OK) {
-            beat->calls++;
-
-        } else {
-            beat->failed = 1;
-        }
-
-        leased += part;
-        n -= part;
-        look = 0;
-
-    } while (n);
-
-    ngx_http_conduit_lease_beaten(beat);
+    return beat;
 }
 
 
@@ -470,6 +293,10 @@ ngx_http_conduit_lease_beaten(ngx_http_conduit_beat_t *beat)
     cluster = beat->cluster;
     kept = &cluster->kept[beat->shard];
 
+    if (beat->looks) {
+        cluster->looked &= ~((uint64_t) 1 << beat->shard);
+    }
+
     if (beat->renews && !beat->failed && cluster->leader
         && (*kept == 0 || (ngx_msec_int_t) (beat->begun - *kept) > 0))
     {
@@ -481,15 +308,16 @@ ngx_http_conduit_lease_beaten(ngx_http_conduit_beat_t *beat)
 }
 
 
-static ngx_int_t
+static void
 ngx_http_conduit_lease_call(ngx_http_conduit_beat_t *beat,
-    ngx_http_conduit_leased_t *leased, ngx_uint_t n, ngx_uint_t look)
+    ngx_http_conduit_leased_t *leased, ngx_uint_t n)
 {
     u_char                     leases[NGX_HTTP_CONDUIT_REDIS_NAME];
     u_char                     task[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char                     length[NGX_INT_T_LEN];
-    u_char                     names[NGX_HTTP_CONDUIT_LEASE_BATCH]
-                                    [1 + CONDUIT_UUID_LEN];
+    u_char                     length[NGX_INT_T_LEN], claims[NGX_INT_T_LEN];
+    u_char                     names[NGX_HTTP_CONDUIT_LEASE_BATCH
+                                     * (CONDUIT_UUID_LEN + 2)];
+    u_char                    *p;
     ngx_str_t                  args[NGX_CONDUIT_REDIS_ARGS];
     ngx_uint_t                 i, shard;
     ngx_http_conduit_redis_t  *redis;
@@ -504,12 +332,11 @@ ngx_http_conduit_lease_call(ngx_http_conduit_beat_t *beat,
                               (ngx_uint_t) NGX_HTTP_CONDUIT_LEASE)
                   - length;
 
-    if (look) {
-        ngx_str_set(&args[5], NGX_HTTP_CONDUIT_LEASE_CLAIMS);
-
-    } else {
-        ngx_str_set(&args[5], "0");
-    }
+    args[5].data = claims;
+    args[5].len = ngx_sprintf(claims, "%ui",
+                              beat->looks
+                              ? (ngx_uint_t) NGX_HTTP_CONDUIT_LEASE_CLAIMS : 0)
+                  - claims;
 
     args[6] = redis->owner;
     args[7].data = task;
@@ -529,17 +356,33 @@ ngx_http_conduit_lease_call(ngx_http_conduit_beat_t *beat,
         ngx_str_set(&args[8], "0");
     }
 
-    for (i = 0; i < n; i++) {
-        names[i][0] = '+';
-        conduit_uuid_write(names[i] + 1, leased[i].id);
+    p = names;
 
-        args[9 + i].data = names[i] + !leased[i].apart;
-        args[9 + i].len = CONDUIT_UUID_LEN + leased[i].apart;
+    for (i = 0; i < n; i++) {
+
+        if (leased[i].apart) {
+            *p++ = '+';
+        }
+
+        conduit_uuid_write(p, leased[i].id);
+        p += CONDUIT_UUID_LEN;
+
+        *p++ = ',';
     }
 
-    return ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_BEAT,
-                                         args, 9 + n,
-                                         ngx_http_conduit_lease_claimed, beat);
+    args[9].data = names;
+    args[9].len = p - names;
+
+    if (ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_BEAT,
+                                      args, 10, ngx_http_conduit_lease_claimed,
+                                      beat)
+        == NGX_OK)
+    {
+        beat->calls++;
+
+    } else {
+        beat->failed = 1;
+    }
 }
 
 
@@ -551,11 +394,12 @@ ngx_http_conduit_lease_claimed(void *data, ngx_conduit_redis_reply_t *reply)
     ngx_http_conduit_beat_t  *beat = data;
 
     ngx_str_t                    member, owner;
-    ngx_uint_t                   i;
+    ngx_uint_t                   i, taken, more, shard;
     ngx_conduit_redis_reply_t   *element;
     ngx_http_conduit_cluster_t  *cluster;
 
     cluster = beat->cluster;
+    taken = 0;
 
     if (ngx_conduit_redis_type(reply) != NGX_CONDUIT_REDIS_ARRAY) {
         beat->failed = 1;
@@ -571,14 +415,26 @@ ngx_http_conduit_lease_claimed(void *data, ngx_conduit_redis_reply_t *reply)
         member = ngx_conduit_redis_text(element);
         owner = ngx_conduit_redis_text(ngx_conduit_redis_at(reply, i + 1));
 
-        ngx_http_conduit_lease_member(cluster, &member, &owner);
+        taken += ngx_http_conduit_lease_member(cluster, &member, &owner);
     }
 
+    /* unless what was taken over before cannot be held */
+
+    more = (taken == NGX_HTTP_CONDUIT_LEASE_CLAIMS && cluster->leader
+            && cluster->unread == beat->unread);
+    shard = beat->shard;
+
     ngx_http_conduit_lease_beaten(beat);
+
+    if (more) {
+        ngx_http_conduit_lease_look(cluster, shard);
+    }
 }
 
 
-static void
+/* 1: it has been taken over */
+
+static ngx_uint_t
 ngx_http_conduit_lease_member(ngx_http_conduit_cluster_t *cluster,
     ngx_str_t *member, ngx_str_t *owner)
 {
@@ -597,7 +453,7 @@ ngx_http_conduit_lease_member(ngx_http_conduit_cluster_t *cluster,
     text.len -= apart;
 
     if (conduit_uuid_parse(id, text.data, text.len) != CONDUIT_OK) {
-        return;
+        return 0;
     }
 
     if (lost) {
@@ -607,7 +463,7 @@ ngx_http_conduit_lease_member(ngx_http_conduit_cluster_t *cluster,
         ngx_http_conduit_hooks_handed(cluster->cdmcf, id);
         ngx_http_conduit_lease_fetch(cluster, id,
                                      NGX_HTTP_CONDUIT_ABSORB_SEEN, NULL);
-        return;
+        return 0;
     }
 
     ngx_log_error(NGX_LOG_NOTICE, cluster->log, 0,
@@ -621,4 +477,6 @@ ngx_http_conduit_lease_member(ngx_http_conduit_cluster_t *cluster,
     /* should it still be there after all */
 
     ngx_http_conduit_cluster_tell(cluster, owner, "taken", id);
+
+    return 1;
 }

@@ -105,6 +105,10 @@ ngx_http_conduit_lease_fetched(void *data, ngx_conduit_redis_reply_t *reply)
         return;
     }
 
+    if (rc == NGX_ERROR && fetch->how == NGX_HTTP_CONDUIT_ABSORB_OWN) {
+        cluster->unread++;
+    }
+
     /* Redis is not told that a task begins, nor of its progress */
 
     if (rc == NGX_OK && fetch->news.len) {

@@ -26,6 +26,11 @@
 #define NGX_HTTP_CONDUIT_PEER_SILENT     8000
 
 
+/* what is about to begin ends before the lease does, ms */
+
+#define NGX_HTTP_CONDUIT_LEASE_MARGIN    1000
+
+
 /* how long an owner publishes changes for one that has asked for them, ms */
 
 #define NGX_HTTP_CONDUIT_FOLLOWED    15000
@@ -46,6 +51,7 @@ typedef struct {
 
 typedef struct ngx_http_conduit_part_s  ngx_http_conduit_part_t;
 typedef struct ngx_http_conduit_cluster_s  ngx_http_conduit_cluster_t;
+typedef struct ngx_http_conduit_renewal_s  ngx_http_conduit_renewal_t;
 
 
 typedef struct {
@@ -74,10 +80,14 @@ struct ngx_http_conduit_cluster_s {
     ngx_http_conduit_mark_t           marks[NGX_HTTP_CONDUIT_SHARDS + 1];
     ngx_msec_t                        connected;
     ngx_msec_t                        renewed;
+    ngx_http_conduit_renewal_t       *renewal;     /* that is being made */
     ngx_msec_t                        kept[NGX_HTTP_CONDUIT_SHARDS];
                                                    /* leases, last renewed */
     ngx_uint_t                        connections; /* so far */
     ngx_uint_t                        shard;       /* to be looked at next */
+    uint64_t                          looked;      /* shards, at the moment */
+    ngx_uint_t                        unread;      /* tasks so far, that had */
+                                                   /* become ours */
     ngx_uint_t                        slot;        /* keys, to begin with */
     ngx_msec_t                        idem_from;   /* put those that expire */
     unsigned                          idem_busy:1; /* later */
@@ -217,6 +227,25 @@ void ngx_http_conduit_lease_tick(ngx_http_conduit_cluster_t *cluster);
 /* the engine's unleased() */
 
 uint64_t ngx_http_conduit_lease_unheld(ngx_http_conduit_main_conf_t *cdmcf);
+
+/* a member of the leases: a task, or its deliveries alone */
+
+typedef struct {
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    u_char                            apart;
+} ngx_http_conduit_leased_t;
+
+/*
+ * Renews all leases of this host, in the background.  It sends those of one
+ * shard by shard(), and what has come of it is told by parts(): which shards
+ * may have lost theirs.
+ */
+
+void ngx_http_conduit_lease_renew(ngx_http_conduit_cluster_t *cluster);
+void ngx_http_conduit_lease_shard(ngx_http_conduit_cluster_t *cluster,
+    ngx_uint_t shard, ngx_http_conduit_leased_t *leased, ngx_uint_t n);
+void ngx_http_conduit_lease_parts(ngx_http_conduit_cluster_t *cluster);
+
 
 /*
  * Asks Redis for a task and absorbs it; it has become ours, or was changed.

@@ -128,7 +128,8 @@
  * BEAT, keys: leases of a shard; arguments: length of a lease, how many tasks
  * to take over at most, owner, what stands before the id in the name of a
  * task, whether the leases have to be looked at because they may have run out,
- * then members whose leases are renewed.  All by the clock of Redis.  Returns
+ * then the members whose leases are renewed, a comma behind each (one argument,
+ * as there may be many).  All by the clock of Redis.  Returns
  * members whose leases had run out, and their owners; with - in front those
  * that are not the owner's any more.  Tasks tell how often that has happened.
  */
@@ -139,8 +140,8 @@
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"                     \
     "local till = now + ARGV[1]\n"                                            \
     "local a, out = {}, {}\n"                                                 \
-    "for i = 6, #ARGV do\n"                                                   \
-    "    local m, o = ARGV[i], ARGV[3]\n"                                     \
+    "for m in string.gmatch(ARGV[6], '[^,]+') do\n"                          \
+    "    local o = ARGV[3]\n"                                                \
     "    if ARGV[5] == '1' then\n"                                            \
     "        local id = string.sub(m, -36)\n"                                 \
     "        local h = redis.call('HMGET', ARGV[4] .. id, 'o', 'p')\n"        \
