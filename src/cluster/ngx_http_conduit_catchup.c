@@ -11,7 +11,8 @@
 
 /*
  * What Redis has to hear of after it could not be reached, or has lost: tasks
- * are marked in the zone and put by the leader, some with each tick.  A mark
+ * are marked in the zone and put by the leader, who passes over all of them,
+ * some in each turn of the event loop, as fast as Redis takes them.  A mark
  * goes when the task is about to be put and comes back if that fails, so that
  * a task which changes meanwhile is put again.
  *
@@ -21,13 +22,15 @@
  */
 
 
-/* tasks put at a time */
+/* in one turn: tasks looked at, and put; and those that may wait for Redis */
 
-#define NGX_HTTP_CONDUIT_CATCHUP  256
+#define NGX_HTTP_CONDUIT_CATCHUP_STRIDE  1000
+#define NGX_HTTP_CONDUIT_CATCHUP         256
+#define NGX_HTTP_CONDUIT_CATCHUP_PUTS    1024
 
 /* how often epoch and mark are looked at, in ticks */
 
-#define NGX_HTTP_CONDUIT_EPOCH    10
+#define NGX_HTTP_CONDUIT_EPOCH           10
 
 
 typedef struct {
@@ -36,6 +39,10 @@ typedef struct {
 } ngx_http_conduit_catchup_t;
 
 
+static void ngx_http_conduit_catchup_turn(ngx_event_t *ev);
+static ngx_http_conduit_catchup_t *ngx_http_conduit_catchup_create(
+    ngx_http_conduit_cluster_t *cluster);
+static void ngx_http_conduit_catchup_free(ngx_http_conduit_catchup_t *catchup);
 static void ngx_http_conduit_catchup_put(ngx_http_conduit_cluster_t *cluster,
     u_char *id);
 static void ngx_http_conduit_catchup_hooks(
@@ -45,12 +52,10 @@ static ngx_uint_t ngx_http_conduit_catchup_foreign(
     ngx_http_conduit_catchup_t *catchup);
 static void ngx_http_conduit_catchup_whole(void *data,
     ngx_conduit_redis_reply_t *reply);
-static ngx_uint_t ngx_http_conduit_catchup_take(
-    ngx_http_conduit_cluster_t *cluster, u_char *ids, ngx_uint_t n);
+static ngx_int_t ngx_http_conduit_catchup_take(
+    ngx_http_conduit_cluster_t *cluster, u_char *ids, ngx_uint_t *np);
 static void ngx_http_conduit_catchup_online_locked(
     ngx_http_conduit_task_node_t *node);
-static ngx_uint_t ngx_http_conduit_catchup_left_locked(
-    ngx_http_conduit_sh_t *sh);
 static void ngx_http_conduit_epoch_look(ngx_http_conduit_cluster_t *cluster);
 static void ngx_http_conduit_epoch_got(void *data,
     ngx_conduit_redis_reply_t *reply);
@@ -61,8 +66,7 @@ static void ngx_http_conduit_epoch_secret(void *data,
 void
 ngx_http_conduit_catchup_tick(ngx_http_conduit_cluster_t *cluster)
 {
-    u_char      ids[NGX_HTTP_CONDUIT_CATCHUP * NGX_HTTP_CONDUIT_ID_LEN];
-    ngx_uint_t  i, n;
+    ngx_http_conduit_pass_t  *pass;
 
     if (cluster->epochs == 0
         || cluster->ticks % NGX_HTTP_CONDUIT_EPOCH == 0)
@@ -78,12 +82,97 @@ ngx_http_conduit_catchup_tick(ngx_http_conduit_cluster_t *cluster)
         return;
     }
 
-    n = ngx_http_conduit_catchup_take(cluster, ids, NGX_HTTP_CONDUIT_CATCHUP);
+    pass = &cluster->pass;
+
+    if (pass->active) {
+        return;
+    }
+
+    pass->turn.handler = ngx_http_conduit_catchup_turn;
+    pass->turn.data = cluster;
+    pass->turn.log = cluster->log;
+
+    pass->active = 1;
+    pass->behind = 0;
+    pass->left = 0;
+    pass->marks = cluster->cdmcf->zone.sh->unsaved;
+
+    ngx_http_conduit_catchup_turn(&pass->turn);
+}
+
+
+static void
+ngx_http_conduit_catchup_turn(ngx_event_t *ev)
+{
+    u_char                       ids[NGX_HTTP_CONDUIT_CATCHUP
+                                     * NGX_HTTP_CONDUIT_ID_LEN];
+    ngx_int_t                    rc;
+    ngx_uint_t                   i, n;
+    ngx_http_conduit_pass_t     *pass;
+    ngx_http_conduit_cluster_t  *cluster;
+
+    cluster = ev->data;
+    pass = &cluster->pass;
+
+    if (!cluster->leader || !cluster->redis->calls.up
+        || cluster->epochs == 0)
+    {
+        pass->active = 0;
+        return;
+    }
+
+    rc = ngx_http_conduit_catchup_take(cluster, ids, &n);
+
+    if (rc == NGX_OK) {
+        pass->active = 0;
+    }
 
     for (i = 0; i < n; i++) {
         ngx_http_conduit_catchup_put(cluster,
                                      ids + i * NGX_HTTP_CONDUIT_ID_LEN);
     }
+
+    /* else with a reply */
+
+    if (rc == NGX_AGAIN && pass->puts < NGX_HTTP_CONDUIT_CATCHUP_PUTS
+        && !ev->posted)
+    {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+static ngx_http_conduit_catchup_t *
+ngx_http_conduit_catchup_create(ngx_http_conduit_cluster_t *cluster)
+{
+    ngx_http_conduit_catchup_t  *catchup;
+
+    catchup = ngx_alloc(sizeof(ngx_http_conduit_catchup_t), cluster->log);
+    if (catchup == NULL) {
+        return NULL;
+    }
+
+    catchup->cluster = cluster;
+    cluster->pass.puts++;
+
+    return catchup;
+}
+
+
+static void
+ngx_http_conduit_catchup_free(ngx_http_conduit_catchup_t *catchup)
+{
+    ngx_http_conduit_pass_t  *pass;
+
+    pass = &catchup->cluster->pass;
+
+    if (--pass->puts < NGX_HTTP_CONDUIT_CATCHUP_PUTS && pass->active
+        && !pass->turn.posted)
+    {
+        ngx_post_event(&pass->turn, &ngx_posted_next_events);
+    }
+
+    ngx_free(catchup);
 }
 
 
@@ -105,7 +194,7 @@ ngx_http_conduit_catchup_mark(ngx_http_conduit_redis_t *redis, u_char *id,
     if (node && (!node->remote || !node->handed)) {
         node->unsaved = 1;
         node->local = node->draft;
-        zone->sh->unsaved = 1;
+        zone->sh->unsaved++;
 
         if (event) {
             node->offline = 1;
@@ -116,49 +205,77 @@ ngx_http_conduit_catchup_mark(ngx_http_conduit_redis_t *redis, u_char *id,
 }
 
 
-/* zone->sh->unsaved says that there may be marks: cleared when none is found */
+/*
+ * The next marked tasks.  NGX_OK: the pass has come to its end; NGX_AGAIN: it
+ * goes on.  There are no marks if none was left, and none has come meanwhile.
+ */
 
-static ngx_uint_t
+static ngx_int_t
 ngx_http_conduit_catchup_take(ngx_http_conduit_cluster_t *cluster,
-    u_char *ids, ngx_uint_t n)
+    u_char *ids, ngx_uint_t *np)
 {
-    ngx_uint_t                     i;
-    ngx_queue_t                   *q;
+    ngx_uint_t                     i, n;
+    ngx_queue_t                   *q, *end;
     ngx_http_conduit_sh_t         *sh;
     ngx_http_conduit_zone_t       *zone;
+    ngx_http_conduit_pass_t       *pass;
     ngx_http_conduit_task_node_t  *node;
 
     zone = &cluster->cdmcf->zone;
     sh = zone->sh;
-    i = 0;
+    pass = &cluster->pass;
+    end = ngx_queue_sentinel(&sh->tasks);
+    n = 0;
 
     ngx_http_conduit_zone_lock(zone);
 
-    for (q = ngx_queue_head(&sh->tasks);
-         q != ngx_queue_sentinel(&sh->tasks) && i < n;
-         q = ngx_queue_next(q))
-    {
-        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, tasks);
+    node = pass->behind ? ngx_http_conduit_node_any_locked(zone, pass->id)
+                        : NULL;
 
-        /* what is being kept is left for the next time */
+    /* it has gone, so that nobody knows what is behind it */
+
+    pass->left |= (pass->behind && node == NULL);
+
+    q = (pass->behind && node == NULL) ? end
+        : ngx_queue_next(node ? &node->tasks : &sh->tasks);
+
+    for (i = 0; q != end; i++) {
+
+        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, tasks);
 
         if (node->unsaved && !node->draft && !node->ticket) {
             node->unsaved = 0;
             node->local = 0;
             ngx_http_conduit_catchup_online_locked(node);
-            ngx_memcpy(ids + i * NGX_HTTP_CONDUIT_ID_LEN, node->id,
+            ngx_memcpy(ids + n * NGX_HTTP_CONDUIT_ID_LEN, node->id,
                        NGX_HTTP_CONDUIT_ID_LEN);
-            i++;
+            n++;
         }
+
+        /* what is being kept is left for the next time */
+
+        pass->left |= node->unsaved;
+
+        if (n == NGX_HTTP_CONDUIT_CATCHUP
+            || i == NGX_HTTP_CONDUIT_CATCHUP_STRIDE)
+        {
+            ngx_memcpy(pass->id, node->id, NGX_HTTP_CONDUIT_ID_LEN);
+            pass->behind = 1;
+            break;
+        }
+
+        q = ngx_queue_next(q);
     }
 
-    if (i < n && q == ngx_queue_sentinel(&sh->tasks)) {
-        sh->unsaved = ngx_http_conduit_catchup_left_locked(sh);
+    if (q == end && !pass->left && sh->unsaved == pass->marks) {
+        sh->unsaved = 0;
     }
 
     ngx_http_conduit_zone_unlock(zone);
 
-    return i;
+    *np = n;
+
+    return (q == end) ? NGX_OK : NGX_AGAIN;
 }
 
 
@@ -182,27 +299,6 @@ ngx_http_conduit_catchup_online_locked(ngx_http_conduit_task_node_t *node)
 }
 
 
-static ngx_uint_t
-ngx_http_conduit_catchup_left_locked(ngx_http_conduit_sh_t *sh)
-{
-    ngx_queue_t                   *q;
-    ngx_http_conduit_task_node_t  *node;
-
-    for (q = ngx_queue_head(&sh->tasks);
-         q != ngx_queue_sentinel(&sh->tasks);
-         q = ngx_queue_next(q))
-    {
-        node = ngx_queue_data(q, ngx_http_conduit_task_node_t, tasks);
-
-        if (node->unsaved) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 /* as a change of the task that is there; one that is not is put as a whole */
 
 static void
@@ -215,17 +311,15 @@ ngx_http_conduit_catchup_put(ngx_http_conduit_cluster_t *cluster, u_char *id)
 
     pool = ngx_create_pool(4096, cluster->log);
     if (pool == NULL) {
+        ngx_http_conduit_catchup_mark(cluster->redis, id, 0);
         return;
     }
 
-    catchup = ngx_alloc(sizeof(ngx_http_conduit_catchup_t), cluster->log);
-
+    catchup = ngx_http_conduit_catchup_create(cluster);
     if (catchup == NULL) {
         ngx_http_conduit_catchup_mark(cluster->redis, id, 0);
         goto done;
     }
-
-    catchup->cluster = cluster;
 
     if (ngx_http_conduit_task_record(cluster->cdmcf, id, pool, 1,
                                      &catchup->record)
@@ -233,7 +327,7 @@ ngx_http_conduit_catchup_put(ngx_http_conduit_cluster_t *cluster, u_char *id)
         || ngx_http_conduit_task_hooks(cluster->cdmcf, pool, &catchup->record)
            != NGX_OK)
     {
-        ngx_free(catchup);
+        ngx_http_conduit_catchup_free(catchup);
         goto done;
     }
 
@@ -242,7 +336,7 @@ ngx_http_conduit_catchup_put(ngx_http_conduit_cluster_t *cluster, u_char *id)
         /* only what is to be delivered is this host's */
 
         ngx_http_conduit_catchup_hooks(cluster, &catchup->record);
-        ngx_free(catchup);
+        ngx_http_conduit_catchup_free(catchup);
         goto done;
     }
 
@@ -260,7 +354,7 @@ ngx_http_conduit_catchup_put(ngx_http_conduit_cluster_t *cluster, u_char *id)
 
     } else {
         ngx_http_conduit_catchup_mark(cluster->redis, id, 0);
-        ngx_free(catchup);
+        ngx_http_conduit_catchup_free(catchup);
     }
 
 done:
@@ -338,7 +432,7 @@ ngx_http_conduit_catchup_kept(void *data, ngx_int_t rc)
                                       catchup->record.id, 0);
     }
 
-    ngx_free(catchup);
+    ngx_http_conduit_catchup_free(catchup);
 }
 
 
@@ -352,15 +446,15 @@ ngx_http_conduit_catchup_lost(ngx_http_conduit_redis_t *redis, u_char *id)
 
     pool = ngx_create_pool(4096, redis->log);
     if (pool == NULL) {
+        ngx_http_conduit_catchup_mark(redis, id, 0);
         return;
     }
 
-    catchup = ngx_alloc(sizeof(ngx_http_conduit_catchup_t), redis->log);
+    catchup = ngx_http_conduit_catchup_create(redis->cluster);
     if (catchup == NULL) {
+        ngx_http_conduit_catchup_mark(redis, id, 0);
         goto done;
     }
-
-    catchup->cluster = redis->cluster;
 
     if (ngx_http_conduit_task_record(redis->cdmcf, id, pool, 1,
                                      &catchup->record)
@@ -372,7 +466,7 @@ ngx_http_conduit_catchup_lost(ngx_http_conduit_redis_t *redis, u_char *id)
                                       ngx_http_conduit_catchup_whole, catchup)
            != NGX_OK)
     {
-        ngx_free(catchup);
+        ngx_http_conduit_catchup_free(catchup);
     }
 
 done:
@@ -405,7 +499,7 @@ ngx_http_conduit_catchup_whole(void *data, ngx_conduit_redis_reply_t *reply)
                                       catchup->record.id, 0);
     }
 
-    ngx_free(catchup);
+    ngx_http_conduit_catchup_free(catchup);
 }
 
 
@@ -433,7 +527,7 @@ ngx_http_conduit_catchup_all(ngx_http_conduit_cluster_t *cluster)
         node->unsaved = (!node->remote || (node->owed && !node->handed));
     }
 
-    sh->unsaved = 1;
+    sh->unsaved++;
 
     ngx_http_conduit_zone_unlock(zone);
 }

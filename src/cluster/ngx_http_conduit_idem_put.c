@@ -9,12 +9,12 @@
 
 /*
  * Idempotency-Keys of requests that this host has answered and Redis does not
- * know: because it could not be reached, or has lost all.  Some are put with
- * each tick, in the order of creation; what is there already stays.
+ * know: because it could not be reached, or has lost all.  They are put in the
+ * order of creation, some at a time; what is there already stays.
  */
 
 
-/* records of a tick: that many, and those of the same moment */
+/* records put at a time: that many, and those of the same moment */
 
 #define NGX_HTTP_CONDUIT_IDEM_BATCH  128
 #define NGX_HTTP_CONDUIT_IDEM_MOST   256
@@ -64,6 +64,10 @@ ngx_http_conduit_idem_again(ngx_http_conduit_cluster_t *cluster,
         || (ngx_msec_int_t) (expires - cluster->idem_from) < 0)
     {
         cluster->idem_from = expires;
+
+        /* of no record: they are looked at from the first one on */
+
+        ngx_memzero(cluster->idem_last, 32);
     }
 
     cluster->idem_busy = 1;
@@ -87,7 +91,7 @@ ngx_http_conduit_idem_tick(ngx_http_conduit_cluster_t *cluster)
 
     /* before Redis is known to be what it was, nothing is put */
 
-    if (!cluster->idem_busy || cluster->epochs == 0) {
+    if (!cluster->idem_busy || cluster->idem_puts || cluster->epochs == 0) {
         return;
     }
 
@@ -120,7 +124,10 @@ ngx_http_conduit_idem_next(ngx_http_conduit_cluster_t *cluster,
 
     ngx_http_conduit_zone_lock(&cluster->cdmcf->zone);
 
-    for (q = ngx_queue_head(&sh->idem_age);
+    idem = ngx_http_conduit_idem_find_locked(&cluster->cdmcf->zone,
+                                             cluster->idem_last);
+
+    for (q = idem ? &idem->age : ngx_queue_head(&sh->idem_age);
          q != ngx_queue_sentinel(&sh->idem_age);
          q = ngx_queue_next(q))
     {
@@ -139,6 +146,7 @@ ngx_http_conduit_idem_next(ngx_http_conduit_cluster_t *cluster,
         }
 
         cluster->idem_from = idem->expires;
+        ngx_memcpy(cluster->idem_last, idem->digest, 32);
 
         if (idem->code) {
             ngx_memcpy(digests + n * 32, idem->digest, 32);
@@ -179,7 +187,10 @@ ngx_http_conduit_idem_put(ngx_http_conduit_cluster_t *cluster, u_char *digest)
     if (ngx_http_conduit_idem_call(cluster, &copy, put) != NGX_OK) {
         ngx_http_conduit_idem_again(cluster, copy.expires - 1);
         ngx_free(put);
+        goto done;
     }
+
+    cluster->idem_puts++;
 
 done:
 
@@ -289,9 +300,21 @@ ngx_http_conduit_idem_done(void *data, ngx_conduit_redis_reply_t *reply)
 {
     ngx_http_conduit_idem_put_t  *put = data;
 
-    if (ngx_conduit_redis_type(reply) != NGX_CONDUIT_REDIS_INTEGER) {
-        ngx_http_conduit_idem_again(put->cluster, put->expires - 1);
+    ngx_uint_t                   good;
+    ngx_http_conduit_cluster_t  *cluster;
+
+    cluster = put->cluster;
+    good = (ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_INTEGER);
+
+    if (!good) {
+        ngx_http_conduit_idem_again(cluster, put->expires - 1);
     }
 
     ngx_free(put);
+
+    /* else with the next tick */
+
+    if (--cluster->idem_puts == 0 && good && cluster->leader) {
+        ngx_http_conduit_idem_tick(cluster);
+    }
 }

@@ -239,7 +239,7 @@ ngx_http_conduit_part_mark(ngx_http_conduit_cluster_t *cluster,
         }
 
         node->unsaved = 1;
-        sh->unsaved = 1;
+        sh->unsaved++;
     }
 
     ngx_http_conduit_zone_unlock(zone);

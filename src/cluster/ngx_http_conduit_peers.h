@@ -54,6 +54,19 @@ typedef struct ngx_http_conduit_cluster_s  ngx_http_conduit_cluster_t;
 typedef struct ngx_http_conduit_renewal_s  ngx_http_conduit_renewal_t;
 
 
+/* a walk over all tasks, to put those that are marked */
+
+typedef struct {
+    ngx_event_t                       turn;
+    ngx_uint_t                        puts;        /* without a reply */
+    ngx_uint_t                        marks;       /* sh->unsaved, then */
+    u_char                            id[NGX_HTTP_CONDUIT_ID_LEN];
+    unsigned                          behind:1;    /* the task of this id */
+    unsigned                          active:1;
+    unsigned                          left:1;      /* some marks are */
+} ngx_http_conduit_pass_t;
+
+
 typedef struct {
     ngx_http_conduit_cluster_t       *cluster;
     ngx_uint_t                        shard;       /* SHARDS: no cluster */
@@ -86,9 +99,12 @@ struct ngx_http_conduit_cluster_s {
     ngx_uint_t                        connections; /* so far */
     ngx_uint_t                        shard;       /* to be looked at next */
     uint64_t                          looked;      /* shards, at the moment */
+    ngx_http_conduit_pass_t           pass;        /* of catching up */
     ngx_uint_t                        unread;      /* tasks so far, that had */
                                                    /* become ours */
     ngx_uint_t                        slot;        /* keys, to begin with */
+    ngx_uint_t                        idem_puts;   /* without a reply */
+    u_char                            idem_last[32];   /* that was looked at */
     ngx_msec_t                        idem_from;   /* put those that expire */
     unsigned                          idem_busy:1; /* later */
 

@@ -263,7 +263,7 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
 
         if (!was) {
             node->unsaved = 1;
-            zone->sh->unsaved = 1;
+            zone->sh->unsaved++;
         }
 
         return NGX_OK;
@@ -339,10 +339,7 @@ ngx_http_conduit_absorb_own_locked(ngx_http_conduit_engine_t *engine,
     zone = &engine->cdmcf->zone;
     record = ab->record;
 
-    if (node->remote) {
-        ngx_http_conduit_node_remote_locked(zone, node, 0);
-        ngx_http_conduit_absorb_come_locked(zone, ab, node);
-    }
+    /* without memory for this it stays the other host's, and comes again */
 
     if (ngx_http_conduit_text_set_locked(zone, &node->run, record->run.data,
                                          record->run.len)
@@ -352,6 +349,11 @@ ngx_http_conduit_absorb_own_locked(ngx_http_conduit_engine_t *engine,
     }
 
     node->head_len = record->head_len;
+
+    if (node->remote) {
+        ngx_http_conduit_node_remote_locked(zone, node, 0);
+        ngx_http_conduit_absorb_come_locked(zone, ab, node);
+    }
 
     ngx_http_conduit_absorb_times_locked(engine, ab, node);
     ngx_http_conduit_absorb_begin_locked(engine, ab, node);

@@ -639,7 +639,8 @@ typedef struct {
     void                               *journal;   /* of the embedded one */
     ngx_atomic_t                        loading;   /* from it, later on */
     ngx_uint_t                          orphans;   /* any such tickets? */
-    ngx_uint_t                          unsaved;   /* any such tasks? */
+    ngx_uint_t                          unsaved;   /* marks so far; 0: there */
+                                                   /* is no such task */
     ngx_msec_t                          leased;    /* tasks, until */
     uint64_t                            unleased;  /* but for these shards */
     ngx_http_conduit_stamp_t            stamps[NGX_HTTP_CONDUIT_STAMPS];
