@@ -6,16 +6,19 @@ Two hosts, a process each.  An event is published at one by HTTP and read at
 the other by WebSocket: in turn by hubs, and by nchan with the same Redis, the
 same number of connections and the same messages.  A poll of a task of the
 other host is compared with one at its owner.  Redis itself counts the commands
-that the life of a task needs, those of scripts included.
+that the life of a task needs, those of scripts included.  And a host with many
+tasks is killed: how long until the other one has them all, and what it costs.
 """
 
 import hashlib
+import re
 import statistics
 import time
 
 from conduit_crowd import *
 from conduit_redis import Redis
 from hubs import MESSAGE, NCHAN, used
+from store import line, rate
 
 ROUNDS = int(os.environ.get('BENCH_REDIS_ROUNDS', 3))
 SECONDS = int(os.environ.get('BENCH_LOAD_SECONDS', 20)) // 2
@@ -23,6 +26,7 @@ RATE = 1000
 TASKS = 1000
 POLLS = 2000
 LIVES = 200
+TAKEN = 30000
 
 KEY = 'condt_bench0000'
 IMAGES = '/v1/images/generations'
@@ -239,6 +243,9 @@ def redis(t, bars):
 
         events(t, bars, server)
 
+        with Hosts(t, server) as hosts:
+            takeover(bars, hosts)
+
 
 def events(t, bars, server):
     """A thousand changes in a second.  The time is that from the request to
@@ -415,6 +422,50 @@ def lives(hosts, follow=False, webhook=False):
                 raise RuntimeError('poll: %r' % r)
 
     forgotten(hosts)
+
+
+def takeover(bars, hosts):
+    def pending(ng):
+        m = ng.get('/metrics').text
+        return int(re.search(r'^conduit_tasks{status="pending"} (\d+)$', m,
+                             re.M).group(1))
+
+    create = line('POST', IMAGES + '/async', json.dumps(BODY))
+
+    while pending(hosts.a) < TAKEN:
+        rate(hosts.a, 'create', create)
+
+    poll = [IMAGES + '/' + hosts.create(hosts.b, 'mine').json()['task_id'],
+            None, None, KEY]
+    wanted = pending(hosts.a) + pending(hosts.b)
+    pid = hosts.b.workers()[0]
+    before = used(pid)
+    worst = 0
+    hosts.a.kill_all()
+    begun = time.monotonic()
+    end = None
+
+    with hosts.b.connect() as c:
+        while end is None:
+            for _ in range(20):
+                now = time.monotonic()
+                c.request('GET', *poll)
+                worst = max(worst, time.monotonic() - now)
+                time.sleep(0.01)
+
+            if pending(hosts.b) == wanted:
+                end = time.monotonic()
+            elif time.monotonic() - begun > 120:
+                raise RuntimeError('%d of %d tasks are left'
+                                   % (wanted - pending(hosts.b), wanted))
+
+    seconds = end - begun
+    bars.row('tasks of a host that is killed', '%d' % wanted)
+    bars.row('until the other one has them all', '%.1f s' % seconds,
+             'at most 15 s', seconds <= 15)
+    bars.row('the slowest poll meanwhile', '%.0f ms' % (worst * 1000))
+    bars.row('CPU for a task, us', '%.0f' % ((used(pid) - before) * 1e6
+                                             / wanted))
 
 
 def forgotten(hosts):
