@@ -18,10 +18,9 @@
  */
 
 
-/* how long an owner may take to tell its task, and Redis to answer, ms */
+/* how long an owner may take to tell its task, ms */
 
 #define NGX_HTTP_CONDUIT_FOLLOW_OWNER  150
-#define NGX_HTTP_CONDUIT_FOLLOW_WAIT   5000
 
 #define NGX_HTTP_CONDUIT_FOLLOWS       20000
 

@@ -16,7 +16,20 @@
 
 /* tasks of a shard, the newest */
 
-#define NGX_HTTP_CONDUIT_INDEX_LAST  "-2000"
+#define NGX_HTTP_CONDUIT_INDEX_LAST   "-2000"
+
+/* calls that wait for Redis at a time */
+
+#define NGX_HTTP_CONDUIT_INDEX_CALLS  1024
+
+
+/* tasks of a shard that are still to be read */
+
+struct ngx_http_conduit_fkey_ids_s {
+    ngx_http_conduit_fkey_ids_t      *next;
+    ngx_uint_t                        n;
+    u_char                            ids[1];
+};
 
 
 typedef struct {
@@ -29,6 +42,9 @@ static ngx_int_t ngx_http_conduit_fkey_shard(
     ngx_http_conduit_follow_t *follow, ngx_uint_t shard);
 static void ngx_http_conduit_fkey_ids(void *data,
     ngx_conduit_redis_reply_t *reply);
+static ngx_int_t ngx_http_conduit_fkey_add(ngx_http_conduit_follow_t *follow,
+    ngx_conduit_redis_reply_t *reply);
+static void ngx_http_conduit_fkey_go(ngx_http_conduit_follow_t *follow);
 static ngx_uint_t ngx_http_conduit_fkey_known(
     ngx_http_conduit_follow_t *follow, u_char *id);
 static ngx_int_t ngx_http_conduit_fkey_read(
@@ -111,33 +127,99 @@ ngx_http_conduit_fkey_ids(void *data, ngx_conduit_redis_reply_t *reply)
 {
     ngx_http_conduit_follow_t  *follow = data;
 
-    u_char                      id[NGX_HTTP_CONDUIT_ID_LEN];
-    ngx_str_t                   text;
-    ngx_uint_t                  i;
-    ngx_conduit_redis_reply_t  *element;
+    if (!follow->gone && ngx_http_conduit_fkey_add(follow, reply) != NGX_OK) {
+        follow->failed = 1;
+    }
 
-    for (i = 0; !follow->gone; i++) {
+    ngx_http_conduit_fkey_done(follow, reply);
+}
+
+
+static ngx_int_t
+ngx_http_conduit_fkey_add(ngx_http_conduit_follow_t *follow,
+    ngx_conduit_redis_reply_t *reply)
+{
+    u_char                       *id;
+    ngx_str_t                     text;
+    ngx_uint_t                    i, n;
+    ngx_conduit_redis_reply_t    *element;
+    ngx_http_conduit_fkey_ids_t  *tasks;
+
+    for (n = 0; ngx_conduit_redis_at(reply, n); n++) { /* void */ }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    tasks = ngx_alloc(offsetof(ngx_http_conduit_fkey_ids_t, ids)
+                      + n * NGX_HTTP_CONDUIT_ID_LEN,
+                      follow->cluster->log);
+    if (tasks == NULL) {
+        return NGX_ERROR;
+    }
+
+    tasks->n = 0;
+    id = tasks->ids;
+
+    for (i = 0; i < n; i++) {
         element = ngx_conduit_redis_at(reply, i);
-
-        if (element == NULL) {
-            break;
-        }
-
         text = ngx_conduit_redis_text(element);
 
-        if (conduit_uuid_parse(id, text.data, text.len) != CONDUIT_OK
-            || ngx_http_conduit_fkey_known(follow, id))
-        {
+        if (conduit_uuid_parse(id, text.data, text.len) == CONDUIT_OK) {
+            id += NGX_HTTP_CONDUIT_ID_LEN;
+            tasks->n++;
+        }
+    }
+
+    tasks->next = follow->ids;
+    follow->ids = tasks;
+
+    return NGX_OK;
+}
+
+
+/* the newest ones of a shard first */
+
+static void
+ngx_http_conduit_fkey_go(ngx_http_conduit_follow_t *follow)
+{
+    u_char                       *id;
+    ngx_http_conduit_fkey_ids_t  *tasks;
+
+    while (follow->ids && follow->calls < NGX_HTTP_CONDUIT_INDEX_CALLS) {
+
+        tasks = follow->ids;
+
+        if (tasks->n == 0) {
+            follow->ids = tasks->next;
+            ngx_free(tasks);
+            continue;
+        }
+
+        id = tasks->ids + --tasks->n * NGX_HTTP_CONDUIT_ID_LEN;
+
+        if (ngx_http_conduit_fkey_known(follow, id)) {
             continue;
         }
 
         if (ngx_http_conduit_fkey_read(follow, id) != NGX_OK) {
             follow->failed = 1;
-            break;
+            return;
         }
     }
+}
 
-    ngx_http_conduit_fkey_done(follow, reply);
+
+void
+ngx_http_conduit_follow_unread(ngx_http_conduit_follow_t *follow)
+{
+    ngx_http_conduit_fkey_ids_t  *tasks;
+
+    while (follow->ids) {
+        tasks = follow->ids;
+        follow->ids = tasks->next;
+        ngx_free(tasks);
+    }
 }
 
 
@@ -272,11 +354,28 @@ static void
 ngx_http_conduit_fkey_done(ngx_http_conduit_follow_t *follow,
     ngx_conduit_redis_reply_t *reply)
 {
+    follow->calls--;
+
     if (reply == NULL) {
         follow->failed = 1;
     }
 
-    if (--follow->calls) {
+    if (!follow->gone && !follow->failed) {
+        ngx_http_conduit_fkey_go(follow);
+    }
+
+    if (follow->failed) {
+        ngx_http_conduit_follow_unread(follow);
+    }
+
+    if (follow->calls) {
+
+        /* Redis does answer */
+
+        if (follow->timer.timer_set) {
+            ngx_add_timer(&follow->timer, NGX_HTTP_CONDUIT_FOLLOW_WAIT);
+        }
+
         return;
     }
 

@@ -174,6 +174,8 @@ ngx_http_conduit_follow_end(ngx_http_conduit_follow_t *follow)
         ngx_del_timer(&follow->timer);
     }
 
+    ngx_http_conduit_follow_unread(follow);
+
     ngx_queue_remove(&follow->queue);
     ngx_rbtree_delete(&cluster->names, &follow->sn.node);
     cluster->nfollows--;

@@ -31,6 +31,11 @@
 #define NGX_HTTP_CONDUIT_LEASE_MARGIN    1000
 
 
+/* and Redis may take to answer, ms */
+
+#define NGX_HTTP_CONDUIT_FOLLOW_WAIT     5000
+
+
 /* how long an owner publishes changes for one that has asked for them, ms */
 
 #define NGX_HTTP_CONDUIT_FOLLOWED    15000
@@ -52,6 +57,7 @@ typedef struct {
 typedef struct ngx_http_conduit_part_s  ngx_http_conduit_part_t;
 typedef struct ngx_http_conduit_cluster_s  ngx_http_conduit_cluster_t;
 typedef struct ngx_http_conduit_renewal_s  ngx_http_conduit_renewal_t;
+typedef struct ngx_http_conduit_fkey_ids_s  ngx_http_conduit_fkey_ids_t;
 
 
 /* a walk over all tasks, to put those that are marked */
@@ -150,6 +156,7 @@ typedef struct {
     ngx_msec_t                        heard;       /* of the owner */
     ngx_msec_t                        used;        /* of a key */
     ngx_uint_t                        calls;       /* replies to come */
+    ngx_http_conduit_fkey_ids_t      *ids;         /* of a key: to be read */
     ngx_uint_t                        news;        /* of a key, asked for */
     ngx_event_t                       timer;       /* while it is begun */
     unsigned                          gone:1;      /* but for the replies */
@@ -407,6 +414,8 @@ void ngx_http_conduit_follow_await(ngx_http_conduit_follow_t *follow);
 
 /* reads the tasks of a key; NGX_OK: ready() is called later */
 ngx_int_t ngx_http_conduit_follow_index(ngx_http_conduit_follow_t *follow);
+/* nothing more is read */
+void ngx_http_conduit_follow_unread(ngx_http_conduit_follow_t *follow);
 
 /* a task is not there any more: off the tasks of its key */
 void ngx_http_conduit_follow_forget(ngx_http_conduit_cluster_t *cluster,
