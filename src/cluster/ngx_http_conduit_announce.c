@@ -184,7 +184,7 @@ done:
 }
 
 
-/* ID OWNER LF KEY LF NUMBERS ... DOCUMENT */
+/* ID OWNER POSITION LF KEY LF NUMBERS ... DOCUMENT */
 
 static ngx_str_t
 ngx_http_conduit_announce_text(ngx_http_conduit_cluster_t *cluster,
@@ -200,7 +200,7 @@ ngx_http_conduit_announce_text(ngx_http_conduit_cluster_t *cluster,
     }
 
     p = ngx_pnalloc(pool, CONDUIT_UUID_LEN + 1 + cluster->redis->owner.len
-                          + 1 + record->key.len + 1
+                          + 1 + NGX_INT32_LEN + 1 + record->key.len + 1
                           + ngx_http_conduit_redis_header_len(record)
                           + record->document.len);
     if (p == NULL) {
@@ -213,6 +213,7 @@ ngx_http_conduit_announce_text(ngx_http_conduit_cluster_t *cluster,
     p += CONDUIT_UUID_LEN;
     *p++ = ' ';
     p = ngx_cpymem(p, cluster->redis->owner.data, cluster->redis->owner.len);
+    p = ngx_sprintf(p, " %uD", record->position);
     *p++ = LF;
     p = ngx_cpymem(p, record->key.data, record->key.len);
     *p++ = LF;
@@ -297,7 +298,8 @@ static ngx_int_t
 ngx_http_conduit_announced_parse(ngx_str_t *payload,
     ngx_http_conduit_record_t *record, ngx_str_t *owner, ngx_str_t *rest)
 {
-    u_char  *p, *last;
+    u_char     *p, *last;
+    ngx_int_t   position;
 
     p = payload->data;
     last = p + payload->len;
@@ -310,14 +312,26 @@ ngx_http_conduit_announced_parse(ngx_str_t *payload,
 
     owner->data = p + CONDUIT_UUID_LEN + 1;
 
-    p = ngx_strlchr(owner->data, last, LF);
+    p = ngx_strlchr(owner->data, last, ' ');
 
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    owner->len = p - owner->data;
-    record->key.data = p + 1;
+    owner->len = p++ - owner->data;
+    record->key.data = ngx_strlchr(p, last, LF);
+
+    if (record->key.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    position = ngx_atoi(p, record->key.data++ - p);
+
+    if (position == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    record->position = (uint32_t) position;
 
     p = ngx_strlchr(record->key.data, last, LF);
 

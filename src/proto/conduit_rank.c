@@ -35,6 +35,8 @@ void
 conduit_rank_delete(conduit_rank_t *r, conduit_rank_node_t *node)
 {
     conduit_treap_delete(&r->tree, &node->links, &conduit_rank_type);
+
+    node->size = 0;
 }
 
 

@@ -106,6 +106,8 @@ typedef struct {
     uint32_t                          prompt_len;
     uint32_t                          head_len;    /* of run */
     uint32_t                          shown;
+    uint32_t                          position;    /* in the queue; 0: is not */
+                                                   /* in one, or not told */
     uint32_t                          jumps;       /* was taken over so often */
 
     u_char                            kind;

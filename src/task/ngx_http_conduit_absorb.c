@@ -300,6 +300,10 @@ ngx_http_conduit_absorb_old_locked(ngx_http_conduit_engine_t *engine,
     } else if (node->remote) {
         ngx_http_conduit_absorb_times_locked(engine, ab, node);
         ngx_http_conduit_absorb_follow_locked(zone, ab, node);
+
+        if (ab->how == NGX_HTTP_CONDUIT_ABSORB_NEWS) {
+            node->rank.size = record->position;
+        }
     }
 
     if (newer) {

@@ -342,6 +342,8 @@ ngx_http_conduit_task_record(ngx_http_conduit_main_conf_t *cdmcf, u_char *id,
 
     ngx_http_conduit_record_locked(zone, record, node);
 
+    record->position = ngx_http_conduit_task_position_locked(zone, node);
+
     record->document.data = p;
     record->document.len = node->document.len;
     p = ngx_http_conduit_text_copy_locked(&node->document, p);

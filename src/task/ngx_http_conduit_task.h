@@ -328,6 +328,11 @@ typedef enum {
 ngx_int_t ngx_http_conduit_task_absorb(ngx_http_conduit_main_conf_t *cdmcf,
     ngx_http_conduit_record_t *record, ngx_http_conduit_absorb_e how);
 
+/* in its queue, from 1; 0: it is in none, or its owner has not told */
+
+uint32_t ngx_http_conduit_task_position_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node);
+
 /*
  * A task as a record, of the pool, with all its texts or the document only;
  * NGX_OK, NGX_DECLINED (no such task) or NGX_ERROR.

@@ -137,11 +137,26 @@ ngx_http_conduit_view_locked(ngx_http_conduit_zone_t *zone,
     view->result_off = node->result_off;
     view->result_len = node->result_len;
     view->document.len = node->document.len;
-    view->position = 0;
+    view->position = ngx_http_conduit_task_position_locked(zone, node);
+}
 
-    if (node->queued && node->status == CONDUIT_PENDING) {
-        view->position = ngx_http_conduit_lane_position_locked(zone, node);
+
+/* that of a copy is the one that its owner has told last */
+
+uint32_t
+ngx_http_conduit_task_position_locked(ngx_http_conduit_zone_t *zone,
+    ngx_http_conduit_task_node_t *node)
+{
+    if (node->status != CONDUIT_PENDING) {
+        return 0;
     }
+
+    if (node->remote) {
+        return node->rank.size;
+    }
+
+    return node->queued ? ngx_http_conduit_lane_position_locked(zone, node)
+                        : 0;
 }
 
 

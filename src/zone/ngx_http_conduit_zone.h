@@ -302,7 +302,8 @@ struct ngx_http_conduit_task_node_s {
     conduit_treap_node_t                place;     /* key->tasks */
     ngx_queue_t                         changed;   /* key->changes */
     ngx_queue_t                         owned;     /* cell->owned */
-    conduit_rank_node_t                 rank;      /* lane->queue */
+    conduit_rank_node_t                 rank;      /* lane->queue; its size */
+                                                   /* is a copy's position */
     ngx_http_conduit_key_node_t        *holder;    /* of a worker's lease */
     ngx_http_conduit_lane_t            *lane;
     uint64_t                            lease;     /* fences late owners */

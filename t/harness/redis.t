@@ -12,6 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
 from conduit_redis import *
 
+HELD = GPU.replace('lease 1s', 'lease 60s')
+
 
 def host(t, redis, name, like=None, **more):
     return make_host(Api, t, redis, name, like, **more)
@@ -117,4 +119,29 @@ def test_changes(t):
         t.eq(a.alice.wait(task)['status'], 'failed', 'a waits for it')
 
 
-run(test_one_host, test_two_hosts, test_restart, test_changes)
+def test_position(t):
+    """A place in the queue, told by the other host, too."""
+
+    with Redis() as redis, host(t, redis, 'a', gpu=HELD) as a, \
+            host(t, redis, 'b', a, gpu=HELD) as b:
+
+        def places(api, tasks):
+            return [api.alice.document(task)['queue_position']
+                    for task in tasks]
+
+        tasks = [a.alice.image('x', 'gpu-image')['task_id'] for _ in range(3)]
+        t.eq([places(api, tasks) for api in (a, b)], [[1, 2, 3]] * 2,
+             'the same on both')
+
+        # of tasks before it b hears with the next question
+
+        a.alice.cancel(tasks.pop(0))
+        t.eq(places(a, tasks), [1, 2], 'they move up')
+        wait_for(lambda: places(b, tasks) == [1, 2], 15, 'b to know that')
+
+        a.robot.worker('claim', {})
+        wait_for(lambda: places(b, tasks) == [None, 1], 15, 'and this')
+        t.eq(places(b, tasks), places(a, tasks), 'one that runs has none')
+
+
+run(test_one_host, test_two_hosts, test_restart, test_changes, test_position)
