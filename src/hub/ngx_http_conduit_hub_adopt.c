@@ -17,15 +17,23 @@
 
 /* Redis cannot be asked, or the client has to read first; ms */
 
-#define NGX_HTTP_CONDUIT_HUB_AGAIN  500
+#define NGX_HTTP_CONDUIT_HUB_AGAIN    500
+
+/*
+ * A task that Redis does not know has been forgotten, or Redis has lost it and
+ * its owner puts it again: it is asked for in these steps for so long; ms
+ */
+
+#define NGX_HTTP_CONDUIT_HUB_UNKNOWN  2000
+#define NGX_HTTP_CONDUIT_HUB_OWES     60000
 
 /* what was told of so many tasks is kept at most */
 
-#define NGX_HTTP_CONDUIT_HUB_LATELY  2000
+#define NGX_HTTP_CONDUIT_HUB_LATELY   2000
 
 /* for as long as a predecessor is kept */
 
-#define NGX_HTTP_CONDUIT_HUB_SEEKS  100
+#define NGX_HTTP_CONDUIT_HUB_SEEKS    100
 
 
 typedef struct {
@@ -33,6 +41,7 @@ typedef struct {
     ngx_http_conduit_hub_conn_t      *conn;
     ngx_http_conduit_waiter_t         waiter;
     ngx_event_t                       timer;       /* to ask again */
+    ngx_msec_t                        begun;
     ngx_uint_t                        all;
     conduit_session_sub_t             kept;
 } ngx_http_conduit_hub_owed_t;
@@ -44,6 +53,8 @@ static ngx_int_t ngx_http_conduit_hub_owed_ask(
     ngx_http_conduit_hub_owed_t *owed);
 static void ngx_http_conduit_hub_owed_known(void *data, ngx_int_t rc);
 static void ngx_http_conduit_hub_owed_again(ngx_event_t *ev);
+static ngx_int_t ngx_http_conduit_hub_owed_paid(
+    ngx_http_conduit_hub_owed_t *owed);
 static ngx_int_t ngx_http_conduit_hub_owed_pay(
     ngx_http_conduit_hub_owed_t *owed);
 static ngx_int_t ngx_http_conduit_hub_owed_pay_all(
@@ -175,6 +186,7 @@ ngx_http_conduit_hub_owe(ngx_http_conduit_hub_conn_t *conn,
     }
 
     owed->conn = conn;
+    owed->begun = ngx_current_msec;
     owed->waiter.handler = ngx_http_conduit_hub_owed_known;
     owed->waiter.data = owed;
 
@@ -215,18 +227,12 @@ ngx_http_conduit_hub_owed_ask(ngx_http_conduit_hub_owed_t *owed)
                                                   &owed->waiter);
 
     if (rc == NGX_OK) {
-        rc = owed->all ? ngx_http_conduit_hub_owed_pay_all(owed)
-                       : ngx_http_conduit_hub_owed_pay(owed);
-
-        if (rc != NGX_AGAIN) {
-            return rc;
-        }
-
-    } else if (rc == NGX_AGAIN) {
-        return NGX_OK;
+        return ngx_http_conduit_hub_owed_paid(owed);
     }
 
-    ngx_add_timer(&owed->timer, NGX_HTTP_CONDUIT_HUB_AGAIN);
+    if (rc != NGX_AGAIN) {
+        ngx_add_timer(&owed->timer, NGX_HTTP_CONDUIT_HUB_AGAIN);
+    }
 
     return NGX_OK;
 }
@@ -250,7 +256,7 @@ ngx_http_conduit_hub_owed_known(void *data, ngx_int_t rc)
         return;
     }
 
-    if (ngx_http_conduit_hub_owed_ask(owed) != NGX_OK) {
+    if (ngx_http_conduit_hub_owed_paid(owed) != NGX_OK) {
         ngx_http_conduit_hub_fail(conn);
     }
 }
@@ -259,16 +265,40 @@ ngx_http_conduit_hub_owed_known(void *data, ngx_int_t rc)
 static void
 ngx_http_conduit_hub_owed_again(ngx_event_t *ev)
 {
+    ngx_http_conduit_hub_conn_t  *conn;
     ngx_http_conduit_hub_owed_t  *owed;
 
     owed = (ngx_http_conduit_hub_owed_t *)
                ((u_char *) ev - offsetof(ngx_http_conduit_hub_owed_t, timer));
 
-    ngx_http_conduit_hub_owed_known(owed, NGX_OK);
+    conn = owed->conn;
+
+    if (!conn->failed && ngx_http_conduit_hub_owed_ask(owed) != NGX_OK) {
+        ngx_http_conduit_hub_fail(conn);
+    }
 }
 
 
-/* frees it; a task that is not there now has been forgotten */
+/* the zone has what there is; NGX_OK also if it is owed on */
+
+static ngx_int_t
+ngx_http_conduit_hub_owed_paid(ngx_http_conduit_hub_owed_t *owed)
+{
+    ngx_int_t  rc;
+
+    rc = owed->all ? ngx_http_conduit_hub_owed_pay_all(owed)
+                   : ngx_http_conduit_hub_owed_pay(owed);
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(&owed->timer, NGX_HTTP_CONDUIT_HUB_AGAIN);
+        return NGX_OK;
+    }
+
+    return rc;
+}
+
+
+/* frees it, unless there is no such task, or not yet */
 
 static ngx_int_t
 ngx_http_conduit_hub_owed_pay(ngx_http_conduit_hub_owed_t *owed)
@@ -281,15 +311,24 @@ ngx_http_conduit_hub_owed_pay(ngx_http_conduit_hub_owed_t *owed)
     conn = owed->conn;
     kept = owed->kept;
 
-    ngx_http_conduit_hub_owed_remove(owed);
-
     /* what the client has subscribed to meanwhile is told already */
 
     if (ngx_http_conduit_hub_subscribed(conn, kept.task)) {
+        ngx_http_conduit_hub_owed_remove(owed);
         return NGX_OK;
     }
 
     rc = ngx_http_conduit_hub_subscribe(conn, kept.task, kept.events, &sub);
+
+    if (rc == NGX_DECLINED
+        && ngx_http_conduit_watch_shared(conn->hub->cdmcf)
+        && ngx_current_msec - owed->begun < NGX_HTTP_CONDUIT_HUB_OWES)
+    {
+        ngx_add_timer(&owed->timer, NGX_HTTP_CONDUIT_HUB_UNKNOWN);
+        return NGX_OK;
+    }
+
+    ngx_http_conduit_hub_owed_remove(owed);
 
     if (rc != NGX_OK) {
         return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;

@@ -676,6 +676,55 @@ def test_polled(t):
         hub.close()
 
 
+def test_unknown(t):
+    """What Redis has lost is owed until its host can put it again."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, proxy, 'a', gpu=HELD) as a, \
+            host(t, redis, 'b', a, gpu=HELD) as b, \
+            host(t, redis, 'c', a, gpu=HELD) as c:
+
+        known(b, c)
+        known(c, b)
+
+        tasks = [a.alice.image('s', 'gpu-image')['task_id'] for _ in range(2)]
+        hubs = [Stateful(b.port(), b.secrets['alice']),
+                Hub(b.port(), b.secrets['alice'])]
+
+        for hub, task in zip(hubs, tasks):
+            a.robot.worker('claim', {})
+            t.ok('error' not in hub.invoke('SubscribeToTask', task), 'told')
+
+        proxy.stall()
+        redis.call('FLUSHALL')
+
+        one, other = hubs
+        t.ok(one.resume(WebSocket(c.port(), IMAGE_HUB + '?id=' + one.token,
+                                  key=one.key)), 'goes on')
+        other.close()
+        hubs[1] = Hub(c.port(), c.secrets['alice'], old=other.token)
+
+        # by then the other host has asked Redis, who says that there is none
+
+        before = redis.calls()
+
+        for hub in hubs:
+            t.ok('error' in hub.invoke('GetTask', tasks[0]), 'not there')
+
+        proxy.heal()
+
+        for hub, task in zip(hubs, tasks):
+            wait_for(lambda: c.alice.status(task).status == 200, 30, 'a task',
+                     0.5)
+            t.ok(redis.calls() - before < 10000, 'Redis is not asked all the '
+                 'time') or t.diag(redis.calls() - before)
+            r = a.robot.worker('tasks/%s/complete' % task, {
+                'data': [{'url': 'https://example.com/a.png'}]})
+            t.eq(r.status, 200, 'complete')
+            t.eq(hub.until('TaskCompleted')[-1][1][0], task, 'it is told')
+            hub.close()
+
+
 def test_signalr(t):
     """The npm package, whose requests go to both hosts in turn."""
 
@@ -732,4 +781,4 @@ def test_signalr(t):
 run(test_post, test_end, test_bounds, test_outage, test_polls,
     test_late, test_all, test_successor, test_stateful, test_behind,
     test_leaving, test_counted, test_waiting, test_cancels, test_polled,
-    test_signalr)
+    test_unknown, test_signalr)
