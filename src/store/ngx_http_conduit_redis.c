@@ -438,3 +438,21 @@ ngx_http_conduit_redis_name(ngx_http_conduit_redis_t *redis, u_char *buf,
 
     return text;
 }
+
+
+void
+ngx_http_conduit_redis_sweep(ngx_http_conduit_redis_t *redis, u_char *id,
+    ngx_str_t *key)
+{
+    u_char     index[NGX_HTTP_CONDUIT_REDIS_NAME];
+    u_char     task[NGX_HTTP_CONDUIT_REDIS_NAME];
+    ngx_str_t  args[5];
+
+    ngx_str_set(&args[2], "1");
+    args[3] = ngx_http_conduit_redis_index(redis, index, id[0], key);
+    args[4] = ngx_http_conduit_redis_task_key(redis, task, id);
+    args[4].len -= CONDUIT_UUID_LEN;
+
+    (void) ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_SWEEP,
+                                         args, 5, NULL, NULL);
+}

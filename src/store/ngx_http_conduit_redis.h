@@ -196,6 +196,14 @@ ngx_str_t ngx_http_conduit_redis_index(ngx_http_conduit_redis_t *redis,
 ngx_str_t ngx_http_conduit_redis_idem(ngx_http_conduit_redis_t *redis,
     u_char *buf, u_char *digest);
 
+/*
+ * Takes ids off the tasks of a key, in the shard of that id, whose tasks are
+ * not there any more: goes with a removal, and finds what nobody has removed.
+ */
+
+void ngx_http_conduit_redis_sweep(ngx_http_conduit_redis_t *redis, u_char *id,
+    ngx_str_t *key);
+
 /* PREFIX:KIND:NAME, not of a shard */
 
 ngx_str_t ngx_http_conduit_redis_name(ngx_http_conduit_redis_t *redis,

@@ -39,6 +39,7 @@ typedef struct {
     unsigned                          sync:1;
     unsigned                          final:1;
     unsigned                          event:1;     /* for its webhook */
+    unsigned                          local:1;     /* may be kept here alone */
 } ngx_http_conduit_commit_t;
 
 
@@ -56,6 +57,8 @@ static void ngx_http_conduit_commit_put(void *data,
     ngx_conduit_redis_reply_t *reply);
 static void ngx_http_conduit_commit_created(void *data,
     ngx_conduit_redis_reply_t *reply);
+static ngx_int_t ngx_http_conduit_commit_unheard(
+    ngx_http_conduit_commit_t *commit);
 static ngx_int_t ngx_http_conduit_commit_change(
     ngx_http_conduit_commit_t *commit, ngx_http_conduit_record_t *record);
 static ngx_str_t ngx_http_conduit_commit_mode(
@@ -78,8 +81,6 @@ static void ngx_http_conduit_store_redis_hook(ngx_http_conduit_store_t *store,
 static void ngx_http_conduit_store_redis_remove(
     ngx_http_conduit_store_t *store, u_char *id, uint64_t number,
     ngx_str_t *key);
-static void ngx_http_conduit_store_redis_sweep(
-    ngx_http_conduit_redis_t *redis, u_char *id, ngx_str_t *key);
 static void ngx_http_conduit_store_redis_release(
     ngx_http_conduit_store_t *store, u_char *digest, int64_t until);
 static ngx_int_t ngx_http_conduit_store_redis_settle(
@@ -166,6 +167,8 @@ ngx_http_conduit_store_redis_commit(ngx_http_conduit_store_t *store,
     commit->remote = record->remote;
     commit->final = (record->status > 1);
     commit->event = (record->hook != NULL);
+    commit->local = (record->create && !record->look
+                     && redis->cdmcf->redis_conf->local);
 
     if (!redis->calls.up) {
         rc = ngx_http_conduit_commit_outage(commit, record);
@@ -211,9 +214,17 @@ ngx_http_conduit_commit_put(void *data, ngx_conduit_redis_reply_t *reply)
 {
     ngx_http_conduit_commit_t  *commit = data;
 
-    ngx_http_conduit_commit_end(commit,
-        ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_INTEGER
-        ? NGX_OK : NGX_ERROR);
+    ngx_int_t  rc;
+
+    if (reply) {
+        rc = (ngx_conduit_redis_type(reply) == NGX_CONDUIT_REDIS_INTEGER)
+             ? NGX_OK : NGX_ERROR;
+
+    } else {
+        rc = ngx_http_conduit_commit_unheard(commit);
+    }
+
+    ngx_http_conduit_commit_end(commit, rc);
 }
 
 
@@ -223,6 +234,12 @@ ngx_http_conduit_commit_created(void *data, ngx_conduit_redis_reply_t *reply)
     ngx_http_conduit_commit_t  *commit = data;
 
     ngx_int_t  rc;
+
+    if (reply == NULL) {
+        ngx_http_conduit_commit_end(commit,
+                                    ngx_http_conduit_commit_unheard(commit));
+        return;
+    }
 
     rc = ngx_http_conduit_redis_created(reply, commit->used);
 
@@ -236,6 +253,30 @@ ngx_http_conduit_commit_created(void *data, ngx_conduit_redis_reply_t *reply)
     }
 
     ngx_http_conduit_commit_end(commit, rc);
+}
+
+
+/*
+ * Redis may have the task, or get it yet: if new ones are taken without Redis
+ * it is this one, so that whoever repeats the request does not get another.
+ */
+
+static ngx_int_t
+ngx_http_conduit_commit_unheard(ngx_http_conduit_commit_t *commit)
+{
+    ngx_http_conduit_redis_t  *redis;
+
+    redis = commit->redis;
+
+    if (!commit->local) {
+        return NGX_ERROR;
+    }
+
+    if (redis->events.unsaved) {
+        redis->events.unsaved(redis, commit->id, commit->event);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -512,7 +553,7 @@ ngx_http_conduit_commit_outage(ngx_http_conduit_commit_t *commit,
     redis = commit->redis;
 
     if (record->remote || record->look
-        || (record->create && !redis->cdmcf->redis_conf->local))
+        || (record->create && !commit->local))
     {
         return NGX_ERROR;
     }
@@ -619,27 +660,7 @@ ngx_http_conduit_store_redis_remove(ngx_http_conduit_store_t *store,
     sr->removed = 0;
     sr->swept = ngx_current_msec;
 
-    ngx_http_conduit_store_redis_sweep(redis, id, key);
-}
-
-
-/* leaves with the removal; also ids whose owners were not there to remove */
-
-static void
-ngx_http_conduit_store_redis_sweep(ngx_http_conduit_redis_t *redis, u_char *id,
-    ngx_str_t *key)
-{
-    u_char     index[NGX_HTTP_CONDUIT_REDIS_NAME];
-    u_char     task[NGX_HTTP_CONDUIT_REDIS_NAME];
-    ngx_str_t  args[5];
-
-    ngx_str_set(&args[2], "1");
-    args[3] = ngx_http_conduit_redis_index(redis, index, id[0], key);
-    args[4] = ngx_http_conduit_redis_task_key(redis, task, id);
-    args[4].len -= CONDUIT_UUID_LEN;
-
-    (void) ngx_http_conduit_redis_script(redis, NGX_HTTP_CONDUIT_SCRIPT_SWEEP,
-                                         args, 5, NULL, NULL);
+    ngx_http_conduit_redis_sweep(redis, id, key);
 }
 
 

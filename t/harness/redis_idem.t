@@ -339,5 +339,38 @@ def test_outage(t):
              known['task_id'], 'and what was known before')
 
 
+def test_silent(t):
+    """Redis falls silent, has the task nevertheless, and the request is
+    repeated: tasks are taken without Redis, and it is the same one."""
+
+    with Redis() as redis, RedisProxy(redis) as proxy, \
+            host(t, proxy, 'a', more='on_outage=local') as a, \
+            host(t, redis, 'b', a) as b, \
+            concurrent.futures.ThreadPoolExecutor(4) as pool:
+
+        had = tasks_of(redis, 'alice')
+        proxy.delay(3600)
+        lost = [pool.submit(a.alice.post, ASYNC, body('x'), headers)
+                for headers in (key('silent'), {})]
+        wait_for(lambda: tasks_of(redis, 'alice') == had + 2, 20, 'the tasks')
+        first, other = [r.result(60) for r in lost]
+        t.eq((first.status, other.status), (202, 202), 'taken')
+        again = a.alice.post(ASYNC, body('x'), key('silent'))
+        t.eq((again.status, again['task_id']), (202, first['task_id']),
+             'and replayed')
+
+        proxy.delay(0)
+        proxy.cut()
+        proxy.listen()
+
+        for r in first, other:
+            t.eq(b.alice.wait(r['task_id'], 40)['status'], 'completed',
+                 'b has it')
+
+        t.eq(b.alice.post(ASYNC, body('x'), key('silent'))['task_id'],
+             first['task_id'], 'and the key')
+        t.eq(tasks_of(redis, 'alice'), had + 2, 'no other task')
+
+
 run(test_replay, test_race, test_commands, test_sync, test_dead, test_orphan,
-    test_outage)
+    test_outage, test_silent)
