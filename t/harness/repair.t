@@ -18,7 +18,8 @@ from conduit_sink import Sink
 
 PLACES = ['ngx_http_conduit_node_link_locked',
           'conduit_rank_insert',
-          'conduit_rank_count_up',
+          'conduit_rank_changed',
+          'conduit_treap_split',
           'conduit_rank_delete',
           'ngx_http_conduit_node_own_locked',
           'ngx_http_conduit_node_due_locked',
