@@ -10,6 +10,7 @@ It speaks JSON over WebSocket; everything below a message can be sent raw, too.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -503,7 +504,10 @@ class Stateful(Hub):
 
         self.had = number
 
+        # a message is there, whether or not that can still be told
+
         if number % 4 == 0:
-            super().send({'type': 8, 'sequenceId': number})
+            with contextlib.suppress(OSError):
+                super().send({'type': 8, 'sequenceId': number})
 
         return True
