@@ -533,7 +533,8 @@ ngx_http_conduit_node_next_stamp_locked(ngx_http_conduit_zone_t *zone)
     ngx_http_conduit_stamp_t  *last;
 
     sh = zone->sh;
-    last = &sh->stamps[(sh->nstamps - 1) % NGX_HTTP_CONDUIT_STAMPS];
+    last = &sh->stamps[(sh->nstamps + NGX_HTTP_CONDUIT_STAMPS - 1)
+                       % NGX_HTTP_CONDUIT_STAMPS];
 
     if (sh->nstamps == 0
         || (ngx_msec_int_t) (ngx_current_msec - last->at)

@@ -405,7 +405,7 @@ ngx_http_conduit_zone_order_locked(ngx_queue_t *changes)
         list = q;
         list->next = NULL;
 
-        for (i = 0; bins[i] && i < NGX_HTTP_CONDUIT_ZONE_BINS - 1; i++) {
+        for (i = 0; i < NGX_HTTP_CONDUIT_ZONE_BINS - 1 && bins[i]; i++) {
             list = ngx_http_conduit_zone_merge_locked(bins[i], list);
             bins[i] = NULL;
         }
