@@ -255,5 +255,26 @@ def test_silent(t):
                 t.like(r.get('error'), 'try again later', method)
 
 
+def test_many(t):
+    """A key has more tasks than may be asked for at once."""
+
+    more = dict(gpu=HELD, zone='conduit:64m',
+                http='conduit_task_limit per_key=20000 total=20000;')
+
+    with Redis() as redis, host(t, redis, 'a', **more) as a, \
+            host(t, redis, 'b', a, **more) as b:
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            made = pool.map(lambda i: a.alice.image('s', 'gpu-image').status,
+                            range(8500))
+            t.eq(set(made), {202}, 'made')
+
+        with Hub(b.port(), b.secrets['alice'], TASKS_HUB) as hub:
+            r = hub.invoke('SubscribeToAllTasks')
+            t.ok('error' not in r, 'subscribed on b') or t.diag(r)
+            task = a.robot.worker('claim', {})['task_id']
+            t.ok(told(hub, 'TaskStarted', task), 'and told')
+
+
 run(test_hub, test_watcher, test_limits, test_midway, test_unasked,
-    test_failed, test_silent)
+    test_failed, test_silent, test_many)
