@@ -11,6 +11,7 @@ import os
 import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from conduit_api import *
+from conduit_hub import *
 from conduit_sink import Sink
 
 # in the middle of: linking a task, standing in a queue, leaving it, a lease,
@@ -178,4 +179,40 @@ def test(t):
         t.eq(left, [], 'nothing is left behind')
 
 
-run(test)
+def test_order(t):
+    """Changes are told in their order, which is not that of creation."""
+
+    with Api(t, workers=2,
+             gpu=GPU.replace('lease 1s', 'lease 60s')) as api:
+        def create():
+            try:
+                api.alice.image('s', 'gpu-image')
+            except (OSError, EOFError, AssertionError):
+                pass
+
+        hub = Hub(api.port(), api.alice.key, TASKS_HUB, version=0)
+        hub.invoke('SubscribeToAllTasks')
+        first, *others = [api.alice.image('s', 'gpu-image')['task_id']
+                          for _ in range(3)]
+
+        for _ in range(3):
+            api.robot.worker('claim', {})
+            hub.until('TaskProgress')
+
+        before = api.metric('conduit_hub_closed_total')
+        hub.close()
+        wait_for(lambda: api.metric('conduit_hub_closed_total') > before)
+        api.robot.worker('tasks/%s/progress' % first, {'progress': 10})
+
+        hit, out = die_at(api, api.workers()[0], PLACES[0], create)
+        t.ok(hit, 'a worker was killed') or t.diag(out)
+        wait_for(lambda: api.metric('conduit_zone_repairs_total') == 1, 20,
+                 'the repair')
+
+        with Hub(api.port(), api.alice.key, TASKS_HUB, old=hub.id,
+                 version=0) as hub:
+            t.eq(hub.event(), ('TaskProgress', [first, 10, None]),
+                 'what was missed')
+
+
+run(test, test_order)
